@@ -1,0 +1,69 @@
+# Two commands are enough: `make demo` shows tempadmin at work, `make test` runs its tests.
+#
+# Nothing is installed outside $(VENV), and nothing twice: a file in $(VENV)/.stamps stands for each step done.
+
+PYTHON      ?= python3
+UV          ?= uv
+VENV        ?= .venv
+DATA        ?= demo-data
+DEMO_ARGS   ?=
+PYTEST_ARGS ?= -n auto --dist loadfile
+
+BIN     := $(VENV)/bin
+STAMPS  := $(VENV)/.stamps
+PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SOURCES := $(shell find tempadmin instances tickets scheduler templates -type f ! -name '*.pyc')
+PINS    := $(UV) pip compile pyproject.toml --no-config --quiet --universal --python-version 3.11 \
+           --extra postgresql --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+           --custom-compile-command 'make constraints' $(UPGRADE)
+
+.PHONY: demo test check lint clean constraints
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+demo: $(STAMPS)/package
+	@exec $(BIN)/tempadmin demo --data $(DATA) $(DEMO_ARGS)
+
+test: $(STAMPS)/dev $(STAMPS)/package
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# The tests come last, so that their summary is the last line that one reads.
+check: lint test
+
+lint: $(STAMPS)/dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) dist build artefacts .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Writes both files of pins anew, with the hashes of every platform's files, and no address in them; needs uv.
+# `make constraints UPGRADE=--upgrade` moves each pin to its newest release that fits.
+constraints:
+	$(PINS) --group build --output-file constraints.txt
+	$(PINS) --group dev --constraint constraints.txt --output-file constraints-dev.txt
+
+$(STAMPS)/venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tempadmin needs Python 3.11 or newer: make PYTHON=…")'
+	@echo 'Making the virtual environment $(VENV)'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/runtime: constraints.txt $(STAMPS)/venv
+	@echo 'Installing what $< pins'
+	@$(PIP) install --require-hashes -r $<
+	@touch $@
+
+$(STAMPS)/dev: constraints-dev.txt $(STAMPS)/runtime
+	@echo 'Installing what $< pins'
+	@$(PIP) install --require-hashes -r $<
+	@touch $@
+
+# The build backend is one of the pins, so nothing else is fetched to build.
+$(STAMPS)/package: pyproject.toml README.md LICENSE $(SOURCES) $(STAMPS)/runtime
+	@echo 'Installing tempadmin'
+	@$(PIP) install --no-deps --no-build-isolation .
+	@touch $@
