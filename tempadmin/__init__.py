@@ -1,0 +1,1 @@
+"""The ground floor: settings, database, accounts, sessions, audit, outbox and web; it never imports upwards."""

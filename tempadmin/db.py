@@ -1,0 +1,176 @@
+"""The database: one session per request, and ``transaction()``, the only place that commits.
+
+Why a context manager of our own: Flask-Login's read begins a transaction before a view runs, so ``session.begin()``
+would say *already begun*; and what must stand at the end of every transaction (the re-check of the acting session,
+the audit events) must not depend on anybody's memory.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, ParamSpec, TypeVar, cast
+
+from flask import Flask, current_app
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import DateTime, Dialect, Engine, MetaData, Update, event
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.types import TypeDecorator
+
+LOCK_TIMEOUT_SECONDS = 5
+STATEMENT_TIMEOUT_SECONDS = 30
+SERIALIZATION_FAILURE, DEADLOCK = "40001", "40P01"
+BEFORE_COMMIT = "tempadmin.before_commit"
+AFTER_COMMIT = "after_commit"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+M = TypeVar("M", bound="Base")
+
+
+class Base(DeclarativeBase):
+    """Base of all tables; constraint names are fixed so that migrations can name them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+db = SQLAlchemy(model_class=Base)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware moment in UTC on every database; SQLite would hand naive ones back (measured)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a naive moment: it has no meaning here."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment needs its offset")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Hand the moment back aware."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """Return what SQLAlchemy's engine needs for this database."""
+    if url.startswith("sqlite"):
+        return {"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}}
+    limits = f"-c lock_timeout={LOCK_TIMEOUT_SECONDS}s -c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s"
+    return {"connect_args": {"options": limits}, "pool_pre_ping": True, "pool_size": 5, "max_overflow": 10}
+
+
+def init_app(app: Flask) -> None:
+    """Bind the database to the application."""
+    db.init_app(app)
+    app.extensions[BEFORE_COMMIT] = []
+    with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            _prepare_sqlite(db.engine)
+
+
+def before_commit(app: Flask) -> list[Callable[[Session], None]]:
+    """Return the list of what ``transaction()`` calls before each commit, in order."""
+    return cast("list[Callable[[Session], None]]", app.extensions[BEFORE_COMMIT])
+
+
+@contextmanager
+def transaction(*, as_service: bool = False) -> Iterator[Session]:
+    """Begin, then commit, or roll back when anything is raised.
+
+    Whatever was read before is forgotten: use cases take ids and read again under lock. On SQLite the writer's lock
+    is taken at once (``BEGIN IMMEDIATE``); deferred transactions ended in *database is locked* (measured).
+
+    Parameters
+    ----------
+    as_service
+        The work is the service's own (removal, mail, last-seen times) and not the acting session's, although it
+        happens within that session's request: it must not stop because that session ended.
+
+    Raises
+    ------
+    RuntimeError
+        When a transaction is open already: nested ones would commit half of the outer one.
+    """
+    session = db.session()
+    if session.info.get("in_transaction"):
+        raise RuntimeError("a transaction is open already")
+    session.rollback()
+    session.info.clear()
+    session.info.update(in_transaction=True, as_service=as_service)
+    try:
+        session.connection(execution_options={"write": True})
+        yield session
+        for check in before_commit(current_app):
+            check(session)
+        session.commit()
+    except BaseException:
+        session.rollback()
+        session.info.clear()
+        raise
+    afterwards: list[Callable[[], None]] = session.info.pop(AFTER_COMMIT, [])
+    session.info.clear()
+    for action in afterwards:
+        action()
+
+
+def after_commit(action: Callable[[], None]) -> None:
+    """Have something done right after the open transaction commits, outside it; not at all if it rolls back."""
+    db.session().info.setdefault(AFTER_COMMIT, []).append(action)
+
+
+def retried_once(use_case: Callable[P, R]) -> Callable[P, R]:
+    """Run a use case of one transaction again, once, when PostgreSQL chose it as a deadlock's victim."""
+
+    @functools.wraps(use_case)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return use_case(*args, **kwargs)
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) not in (SERIALIZATION_FAILURE, DEADLOCK):
+                raise
+            return use_case(*args, **kwargs)
+
+    return run
+
+
+def lock(model: type[M], identity: int) -> M | None:
+    """Read a row again and lock it until the transaction ends (SQLite: the writer's lock is held already)."""
+    return db.session.get(model, identity, with_for_update=True, populate_existing=True)
+
+
+def claimed(statement: Update) -> bool:
+    """Run a guarded UPDATE of one row; tell whether this transaction, and no rival, moved it."""
+    result = db.session.execute(statement)
+    return cast(int, result.rowcount) == 1  # type: ignore[attr-defined]
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver would begin by itself, and too late
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,41 @@
+"""What may be run by itself: the registry that modules fill and ``scheduler`` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import cast
+
+from flask import Flask
+
+from tempadmin.runtime import Runtime
+
+EXTENSION = "tempadmin.jobs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A repeatable piece of work.
+
+    ``run`` gets the runtime inside an application context and returns a sentence about what it did. It must be
+    harmless when it runs twice, or at the same time on two machines (P14 makes that rare, not impossible).
+    """
+
+    name: str
+    description: str
+    schedule: timedelta | str
+    """An interval, or a crontab expression in UTC."""
+    run: Callable[[Runtime], str]
+
+
+def jobs(app: Flask) -> dict[str, Job]:
+    """Return the application's jobs by name."""
+    return cast("dict[str, Job]", app.extensions.setdefault(EXTENSION, {}))
+
+
+def register(app: Flask, job: Job) -> None:
+    """Add a job; a name can be taken once."""
+    if job.name in jobs(app):
+        raise ValueError(f"the job {job.name!r} is registered already")
+    jobs(app)[job.name] = job
