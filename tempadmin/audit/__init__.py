@@ -1,0 +1,1 @@
+"""The record: one keyed hash chain of audit events per virtual instance."""

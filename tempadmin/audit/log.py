@@ -1,0 +1,124 @@
+"""Writing the record: use cases collect events with ``record()``; ``transaction()`` writes them as its last statements.
+
+Collected first and written last, each chain's head is locked for an instant only, always after every other lock
+(design §2), and no event is written for a transaction that fails. No audit, no transition (P13).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from flask import current_app
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm import Session
+
+from tempadmin.audit.chain import GENESIS, seal
+from tempadmin.audit.models import AuditEvent, AuditHead
+from tempadmin.db import db, lock
+from tempadmin.runtime import current_runtime
+
+COLLECTED = "audit_events"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Actor:
+    """The real person behind a change, as the record names them; ``id`` is ``None`` for the service itself."""
+
+    id: int | None
+    name: str
+
+
+SERVICE = Actor(id=None, name="tempadmin")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Entry:
+    instance_id: int
+    event: str
+    actor: Actor
+    at: datetime
+    request_id: int | None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def record(
+    event: str,
+    *,
+    instance_id: int,
+    actor: Actor,
+    at: datetime,
+    request_id: int | None = None,
+    **details: str | int | bool | None,
+) -> None:
+    """Collect an audit event for the transaction that is open; never commits.
+
+    Parameters
+    ----------
+    event
+        What happened, e.g. ``access.requested``.
+    instance_id
+        The virtual instance in whose chain it belongs.
+    actor
+        The real person, never the account that they act through (S53).
+    at
+        When, read from the clock after the lock was held.
+    request_id
+        The access request that it belongs to.
+    details
+        Plain values; never a secret.
+
+    Raises
+    ------
+    RuntimeError
+        Outside ``transaction()``: the event would be lost.
+    """
+    info = db.session().info
+    if not info.get("in_transaction"):
+        raise RuntimeError("an audit event needs an open transaction")
+    info.setdefault(COLLECTED, []).append(
+        _Entry(instance_id=instance_id, event=event, actor=actor, at=at, request_id=request_id, details=details)
+    )
+
+
+def write_collected(session: Session) -> None:
+    """Write the collected events: heads locked by ascending instance id, numbers without a gap (S50)."""
+    entries: list[_Entry] = session.info.pop(COLLECTED, [])
+    session.flush()
+    keys = current_runtime().keys
+    for instance_id, group in groupby(sorted(entries, key=lambda one: one.instance_id), lambda one: one.instance_id):
+        head = _locked_head(session, instance_id)
+        for entry in group:
+            row = AuditEvent(
+                instance_id=instance_id,
+                number=head.number + 1,
+                occurred_at=entry.at,
+                event=entry.event,
+                actor_id=entry.actor.id,
+                actor_name=entry.actor.name,
+                request_id=entry.request_id,
+                details=json.dumps(entry.details, sort_keys=True, ensure_ascii=False),
+                previous_hash=head.hash,
+            )
+            row.hash = seal(row, keys)
+            session.add(row)
+            head.number, head.hash = row.number, row.hash
+    session.flush()
+
+
+def _locked_head(session: Session, instance_id: int) -> AuditHead:
+    head = lock(AuditHead, instance_id)
+    if head is not None:
+        return head
+    # Two first events of one chain may race: the loser's INSERT waits, does nothing, and then waits for the lock.
+    insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
+    first = {"instance_id": instance_id, "number": 0, "hash": GENESIS}
+    session.execute(insert(AuditHead).values(**first).on_conflict_do_nothing())
+    head = lock(AuditHead, instance_id)
+    if head is None:
+        raise RuntimeError(f"the audit chain of instance {instance_id} has no head: {current_app.name} cannot record")
+    return head

@@ -1,0 +1,66 @@
+"""Reads of the record: events for pages and exports, and whole chains for ``audit verify``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import Select, or_, select
+
+from tempadmin.audit.chain import Fault, faults
+from tempadmin.audit.models import AuditEvent, AuditHead
+from tempadmin.db import db
+from tempadmin.runtime import Runtime
+
+CHUNK = 1_000
+
+
+def events(*, search: str = "", instance_id: int | None = None) -> Select[AuditEvent]:
+    """Return the query of events, newest first, whose event, actor or details contain the text."""
+    query = select(AuditEvent).order_by(AuditEvent.id.desc())
+    if instance_id is not None:
+        query = query.where(AuditEvent.instance_id == instance_id)
+    if search:
+        query = query.where(
+            or_(
+                AuditEvent.event.icontains(search, autoescape=True),
+                AuditEvent.actor_name.icontains(search, autoescape=True),
+                AuditEvent.details.icontains(search, autoescape=True),
+            )
+        )
+    return query
+
+
+def of_request(*, request_id: int) -> list[AuditEvent]:
+    """Return the events of one access request, oldest first."""
+    query = select(AuditEvent).where(AuditEvent.request_id == request_id).order_by(AuditEvent.id)
+    return list(db.session.scalars(query))
+
+
+def instance_ids() -> list[int]:
+    """Return every instance that has a chain, by its head or by its events."""
+    heads = set(db.session.scalars(select(AuditHead.instance_id)))
+    return sorted(heads | set(db.session.scalars(select(AuditEvent.instance_id).distinct())))
+
+
+def verify(*, instance_id: int, runtime: Runtime, expected: tuple[int, str] | None = None) -> Iterator[Fault]:
+    """Walk one chain in constant memory and yield what does not hold (S52).
+
+    Parameters
+    ----------
+    expected
+        A number and hash that was kept elsewhere: that event must still be there as it was.
+    """
+    head = db.session.get(AuditHead, instance_id)
+    stored = None if head is None else (head.number, head.hash)
+    yield from faults(_chain(instance_id), runtime.keys, instance_id=instance_id, head=stored)
+    if expected is not None:
+        query = select(AuditEvent.hash).where(AuditEvent.instance_id == instance_id, AuditEvent.number == expected[0])
+        if db.session.scalar(query) != expected[1]:
+            yield Fault(instance_id, expected[0], "the event that was expected is gone or another: the tail was cut")
+
+
+def _chain(instance_id: int) -> Iterator[AuditEvent]:
+    query = select(AuditEvent).where(AuditEvent.instance_id == instance_id).order_by(AuditEvent.number, AuditEvent.id)
+    for event in db.session.scalars(query.execution_options(yield_per=CHUNK)):
+        yield event
+        db.session.expunge(event)

@@ -1,0 +1,82 @@
+"""The record on the default instance: search and export."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask import Blueprint, Flask, Response, render_template, request, stream_with_context, url_for
+
+from tempadmin.accounts.models import OMNIADMIN
+from tempadmin.audit import queries
+from tempadmin.audit.export import csv_lines
+from tempadmin.audit.models import AuditEvent
+from tempadmin.db import db
+from tempadmin.web.context import instance_source
+from tempadmin.web.guard import allow
+from tempadmin.web.navigation import Item, items
+from tempadmin.web.paging import fetch_page
+
+blueprint = Blueprint("audit", __name__)
+
+LONGEST_SEARCH = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """An event as the page shows it."""
+
+    number: int
+    occurred_at: datetime
+    event: str
+    sentence: str
+    actor_name: str
+    instance_name: str
+    request_url: str | None
+
+
+def init_app(app: Flask) -> None:
+    """Add the pages."""
+    app.register_blueprint(blueprint)
+    description = "Every decision and change, in chains that show any tampering."
+    items(app).append(Item(label="Audit", endpoint="audit.list_events", description=description, order=30))
+
+
+@blueprint.get("/audit")
+@allow(OMNIADMIN, place="console")
+def list_events() -> str:
+    """Show the newest events that contain the text."""
+    search = _search()
+    found, page = fetch_page(db.session, queries.events(search=search))
+    rows = [_row(event) for (event,) in found]
+    export_url = url_for("audit.export", q=search or None)
+    return render_template("audit/list.html", q=search, page=page, events=rows, export_url=export_url)
+
+
+@blueprint.get("/audit/export.csv")
+@allow(OMNIADMIN, place="console")
+def export() -> Response:
+    """Stream the events that contain the text."""
+    query = queries.events(search=_search()).execution_options(yield_per=queries.CHUNK)
+    lines = stream_with_context(csv_lines(db.session.scalars(query)))
+    headers = {"Content-Disposition": "attachment; filename=audit.csv"}
+    return Response(lines, mimetype="text/csv", headers=headers)
+
+
+def _search() -> str:
+    return request.args.get("q", "").strip()[:LONGEST_SEARCH]
+
+
+def _row(event: AuditEvent) -> Row:
+    details = ", ".join(f"{name}: {value}" for name, value in json.loads(event.details).items() if value is not None)
+    instance = instance_source().by_id(event.instance_id)
+    return Row(
+        number=event.number,
+        occurred_at=event.occurred_at,
+        event=event.event,
+        sentence=details,
+        actor_name=event.actor_name,
+        instance_name=instance.name if instance else f"instance {event.instance_id}",
+        request_url=None,
+    )
