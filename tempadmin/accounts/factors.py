@@ -1,0 +1,103 @@
+"""Judging a second factor inside the caller's transaction, and what a person's device is made of.
+
+The verdict is returned, not raised: a wrong guess must be committed before anybody hears of it (design §2). The
+caller commits, then calls ``Verdict.raise_if_refused()``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import select, update
+
+from tempadmin.accounts import recovery, throttle, totp
+from tempadmin.accounts.models import SecondFactor
+from tempadmin.db import claimed, db
+from tempadmin.errors import Forbidden, Invalid
+from tempadmin.runtime import Runtime
+
+SEED_PURPOSE = "totp-seed"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``refusal`` is ``None`` when the answer was right; a used code is refused, and not counted as wrong (S10)."""
+
+    kind: Literal["totp", "recovery"]
+    refusal: str | None = None
+    counts_as_wrong: bool = False
+
+    def raise_if_refused(self) -> None:
+        """Raise ``Invalid`` for the field ``code`` when the answer was not right."""
+        if self.refusal is not None:
+            raise Invalid(self.refusal, field="code")
+
+
+def judge(*, user_id: int, answer: str, runtime: Runtime) -> Verdict:
+    """Judge an authentication code or a recovery code; lock order: factor, then throttle.
+
+    Raises
+    ------
+    Forbidden
+        When the person has no second factor.
+    RateLimited
+        While the pause after wrong answers lasts; the answer is then not looked at (S12).
+    """
+    factor = db.session.scalars(
+        select(SecondFactor)
+        .where(SecondFactor.user_id == user_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if factor is None:
+        raise Forbidden("This account has no second factor. Ask an omniadmin for an enrolment link.")
+    row = throttle.locked(f"factor:{user_id}", now=runtime.now())
+    now = runtime.now()
+    throttle.refuse_while_blocked(row, now=now)
+    answer = answer.strip()
+    if not totp.looks_like_code(answer):
+        verdict = _judge_recovery_code(user_id=user_id, answer=answer, now=now, runtime=runtime)
+    else:
+        verdict = _judge_totp(factor, answer=answer, now=now, runtime=runtime)
+    if verdict.refusal is None:
+        throttle.forget(row, now=now)
+    elif verdict.counts_as_wrong:
+        throttle.count_wrong(row, now=now)
+    return verdict
+
+
+def _judge_totp(factor: SecondFactor, *, answer: str, now: datetime, runtime: Runtime) -> Verdict:
+    step = totp.matching_step(seed_of(factor, runtime=runtime), answer, now)
+    if step is None:
+        return Verdict(
+            "totp", "This code is not right. Take the one that your authenticator shows now.", counts_as_wrong=True
+        )
+    later = update(SecondFactor).where(SecondFactor.id == factor.id, SecondFactor.last_step < step)
+    if claimed(later.values(last_step=step)):
+        return Verdict("totp")
+    return Verdict("totp", f"This code was used already; the next one appears in {totp.seconds_to_next_step(now)} s.")
+
+
+def _judge_recovery_code(*, user_id: int, answer: str, now: datetime, runtime: Runtime) -> Verdict:
+    if recovery.use_code(user_id=user_id, code=answer, now=now, runtime=runtime):
+        return Verdict("recovery")
+    return Verdict(
+        "recovery", "This is neither a six-digit code nor one of your unused recovery codes.", counts_as_wrong=True
+    )
+
+
+def enrol(*, user_id: int, seed: str, step: int, now: datetime, runtime: Runtime) -> None:
+    """Store a proven device in the open transaction, in the place of any former one."""
+    sealed = runtime.keys.seal(SEED_PURPOSE, seed.encode(), owner=f"user:{user_id}")
+    factor = db.session.scalars(select(SecondFactor).where(SecondFactor.user_id == user_id)).one_or_none()
+    if factor is None:
+        db.session.add(SecondFactor(user_id=user_id, sealed_seed=sealed, last_step=step, created_at=now))
+    else:
+        factor.sealed_seed, factor.last_step, factor.created_at = sealed, step, now
+
+
+def seed_of(factor: SecondFactor, *, runtime: Runtime) -> str:
+    """Open a device's seed; it opens for the account that it was sealed for, and no other (S15)."""
+    return runtime.keys.unseal(SEED_PURPOSE, factor.sealed_seed, owner=f"user:{factor.user_id}").decode()

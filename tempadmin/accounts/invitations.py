@@ -1,0 +1,157 @@
+"""One-time links that open an account: to join (choose a password), or to enrol a new second factor.
+
+An omniadmin's second factor is enrolled here and nowhere else, never behind a password alone (S13). Looking at the
+link writes nothing (S02): the seed that the page shows travels in the form, sealed for this one invitation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import urlencode
+
+from itsdangerous import BadSignature
+from sqlalchemy import select, update
+
+from tempadmin.accounts import factors, recovery, sessions, totp
+from tempadmin.accounts.models import OMNIADMIN, Invitation, User
+from tempadmin.accounts.passwords import hash_password, password_is_right
+from tempadmin.audit.log import Actor, record
+from tempadmin.db import claimed, db, lock, transaction
+from tempadmin.errors import Gone, Invalid, NotFound
+from tempadmin.keys import Unsealable, new_secret
+from tempadmin.runtime import Runtime
+from tempadmin.web.context import InstanceInfo
+
+JOIN, ENROL = "join", "enrol"
+SALT = "invitation"
+SEED_PURPOSE = "enrolment-seed"
+LIFETIME = timedelta(days=3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """What an invitation's page needs to know."""
+
+    invitation_id: int
+    user: User
+    purpose: str
+    enrols: bool
+
+
+def invite(*, user: User, purpose: str, now: datetime, runtime: Runtime) -> str:
+    """Add an invitation to the open transaction, void the person's former ones, return the new link's key."""
+    db.session.execute(
+        update(Invitation).where(Invitation.user_id == user.id, Invitation.used_at.is_(None)).values(used_at=now)
+    )
+    secret = new_secret()
+    digest = runtime.keys.digest(SALT, secret)
+    db.session.add(
+        Invitation(user_id=user.id, purpose=purpose, digest=digest, created_at=now, expires_at=now + LIFETIME)
+    )
+    db.session.flush()
+    return str(runtime.keys.serializer(SALT).dumps(secret))
+
+
+def link(instance: InstanceInfo, key: str) -> str:
+    """Return the address that an invitation's key opens, built from what is stored (S08)."""
+    return f"{instance.url}/welcome?{urlencode({'key': key})}"
+
+
+def look(*, key: str, instance_id: int, runtime: Runtime) -> Opened:
+    """Return what a link opens, without writing anything.
+
+    Raises
+    ------
+    NotFound
+        When the link is garbled, of another kind, or of another instance.
+    Gone
+        When it was used, replaced or has expired.
+    """
+    row, user = _find(key, runtime)
+    if user.instance_id != instance_id:
+        raise NotFound("There is no such invitation here.")
+    if row.used_at is not None or runtime.now() >= row.expires_at or not user.active:
+        raise Gone("This invitation was used already, replaced by a newer one, or has expired. Ask for a new one.")
+    enrols = row.purpose == ENROL or user.role == OMNIADMIN
+    return Opened(invitation_id=row.id, user=user, purpose=row.purpose, enrols=enrols)
+
+
+def sealed_seed(*, opened: Opened, runtime: Runtime) -> str:
+    """Return a new TOTP seed that only this invitation's form can bring back."""
+    return runtime.keys.seal(SEED_PURPOSE, totp.new_seed().encode(), owner=f"invitation:{opened.invitation_id}")
+
+
+def unsealed_seed(*, sealed: str, opened: Opened, runtime: Runtime) -> str:
+    """Open the seed that a form brought back.
+
+    Raises
+    ------
+    Invalid
+        When it is not this invitation's.
+    """
+    try:
+        return runtime.keys.unseal(SEED_PURPOSE, sealed, owner=f"invitation:{opened.invitation_id}").decode()
+    except Unsealable:
+        raise Invalid("This form does not belong to this link. Open the link again.") from None
+
+
+def accept(
+    *, key: str, instance_id: int, password: str, code: str | None, seed: str | None, runtime: Runtime
+) -> list[str]:
+    """Use an invitation up; return the recovery codes when a factor was enrolled, to be shown this once.
+
+    To join, ``password`` is the new one; to enrol again it is the present one: the link alone is not enough.
+    All former sessions of the person end (S23).
+
+    Raises
+    ------
+    Invalid
+        When password or code cannot be taken.
+    NotFound, Gone
+        As ``look``.
+    """
+    opened = look(key=key, instance_id=instance_id, runtime=runtime)
+    new_hash = None
+    if opened.purpose == JOIN:
+        new_hash = hash_password(password)
+    elif not password_is_right(opened.user.password_hash, password):
+        raise Invalid("This is not your password.", field="password")
+    codes: list[str] = []
+    with transaction():
+        user = lock(User, opened.user.id)
+        now = runtime.now()
+        used = update(Invitation).where(
+            Invitation.id == opened.invitation_id, Invitation.used_at.is_(None), Invitation.expires_at > now
+        )
+        if user is None or not user.active or not claimed(used.values(used_at=now)):
+            raise Gone("This invitation was used a moment ago.")
+        if new_hash is not None:
+            user.password_hash = new_hash
+        if opened.enrols:
+            step = totp.matching_step(seed or "", code or "", now)
+            if step is None:
+                raise Invalid(
+                    "This code is not right. Scan the picture, then type what your device shows.", field="code"
+                )
+            factors.enrol(user_id=user.id, seed=seed or "", step=step, now=now, runtime=runtime)
+            codes = recovery.replace_codes(user_id=user.id, runtime=runtime)
+        sessions.revoke(sessions.live_ids(user_id=user.id), reason="factor_changed", now=now)
+        actor = Actor(id=user.id, name=user.full_name)
+        record("account.opened", instance_id=user.instance_id, actor=actor, at=now, second_factor=opened.enrols)
+    return codes
+
+
+def _find(key: str, runtime: Runtime) -> tuple[Invitation, User]:
+    try:
+        secret = runtime.keys.serializer(SALT).loads(key)
+    except BadSignature:
+        raise NotFound("There is no such invitation here.") from None
+    found = db.session.execute(
+        select(Invitation, User)
+        .join(User, User.id == Invitation.user_id)
+        .where(Invitation.digest.in_(runtime.keys.digests(SALT, str(secret))))
+    ).one_or_none()
+    if found is None:
+        raise NotFound("There is no such invitation here.")
+    return found[0], found[1]

@@ -1,0 +1,82 @@
+"""Who makes this request: Flask-Login by ``request_loader`` alone, our own rows behind it (design §6).
+
+No ``login_user``, no remember-me: a cookie's secret is looked up, its row judged, on every request (S20).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import cast
+
+from flask import Flask, Request, g
+from flask_login import LoginManager, UserMixin, current_user
+
+from tempadmin.accounts import sessions
+from tempadmin.accounts.models import LoginSession, User
+from tempadmin.audit.log import Actor
+from tempadmin.db import db
+from tempadmin.runtime import current_runtime
+from tempadmin.web.context import current_instance
+from tempadmin.web.security import SESSION_COOKIE, read_cookie
+
+SEEN_EVERY = timedelta(seconds=15)
+
+login_manager = LoginManager()
+
+
+class SignedIn(UserMixin):
+    """A live session and its user, as Flask-Login wants to see them."""
+
+    def __init__(self, session: LoginSession, user: User) -> None:
+        self.session, self.user = session, user
+
+    def get_id(self) -> str:
+        """Return the session's id; nothing is ever looked up by it."""
+        return str(self.session.id)
+
+
+def init_app(app: Flask) -> None:
+    """Have Flask-Login ask ``load``."""
+    login_manager.init_app(app)
+    login_manager.request_loader(load)
+    login_manager.session_protection = None
+
+
+def load(_request: Request) -> SignedIn | None:
+    """Return who is behind this request's session cookie, if that session may act now."""
+    if not g.get("reads_session", False):
+        return None
+    secret = read_cookie(SESSION_COOKIE)
+    if not secret:
+        return None
+    runtime = current_runtime()
+    row = sessions.find(secret, instance_id=current_instance().id, runtime=runtime)
+    if row is None:
+        return None
+    user, now = db.session.get(User, row.user_id), runtime.now()
+    if user is None or sessions.why_dead(row, user, now) is not None:
+        return None
+    session_id = row.id
+    # A support session's idle limit deletes an account, so each use of it counts, to the second (P10).
+    if row.is_support or now - row.last_seen_at >= min(SEEN_EVERY, timedelta(seconds=row.idle_seconds / 20)):
+        if not sessions.touch(session_id=session_id, now=now):
+            return None
+        row, user = db.session.get_one(LoginSession, session_id), db.session.get_one(User, user.id)
+    g.acting_session_id = session_id
+    return SignedIn(row, user)
+
+
+def acting_session() -> LoginSession | None:
+    """Return the session that makes this request, or ``None``."""
+    return cast(SignedIn, current_user).session if current_user.is_authenticated else None
+
+
+def person() -> User:
+    """Return the account that acts; only behind a rule with roles."""
+    return cast(SignedIn, current_user).user
+
+
+def actor() -> Actor:
+    """Return the real person who sits there, for the record."""
+    session = cast(SignedIn, current_user).session
+    return Actor(id=session.actor_id, name=session.actor_name)

@@ -1,0 +1,32 @@
+"""Reads about accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from flask import Flask, current_app
+from sqlalchemy import select
+
+from tempadmin.accounts import recovery
+from tempadmin.accounts.models import LoginSession, SecondFactor
+from tempadmin.db import db
+
+WARNINGS = "tempadmin.sign_out_warnings"
+
+
+def warning_sources(app: Flask) -> list[Callable[[LoginSession], list[str]]]:
+    """Return what other floors say about the consequences of signing out."""
+    return cast("list[Callable[[LoginSession], list[str]]]", app.extensions.setdefault(WARNINGS, []))
+
+
+def sign_out_warnings(session: LoginSession) -> list[str]:
+    """Return what ends with this session, in sentences."""
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    return [sentence for source in warning_sources(app) for sentence in source(session)]
+
+
+def second_factor_facts(*, user_id: int) -> dict[str, Any]:
+    """Return since when a person has a second factor, and how many recovery codes are left."""
+    since = db.session.scalar(select(SecondFactor.created_at).where(SecondFactor.user_id == user_id))
+    return {"factor_since": since, "recovery_codes_left": recovery.codes_left(user_id=user_id)}

@@ -1,0 +1,157 @@
+"""Login sessions: opened with a fresh secret, re-read on every request, re-checked under lock before every commit.
+
+A cookie holds nothing but an opaque secret; the row behind its digest decides (S20). Other floors add their own
+conditions with ``session_checks`` (an access request that is no longer active ends its support session's life) and
+hear of ends through ``session_ended``, which is sent before the session's row is locked (lock order, design §2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import cast
+
+from blinker import Signal
+from flask import Flask, current_app, g, has_request_context
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from tempadmin.accounts.models import LoginSession, User
+from tempadmin.audit.log import Actor, record
+from tempadmin.db import claimed, db, lock, transaction
+from tempadmin.errors import Forbidden
+from tempadmin.keys import new_secret
+from tempadmin.runtime import Runtime, current_runtime
+
+PURPOSE = "session"
+CHECKS = "tempadmin.session_checks"
+ENDED_HERE = "ended_sessions"
+SUPPORT_PREFIX = "support."
+
+Check = Callable[[LoginSession, datetime], str | None]
+
+session_ended = Signal()
+"""Sent with ``row`` (LoginSession), ``reason``, ``actor`` and ``at`` inside the transaction that ends a session."""
+
+
+class SessionOver(Forbidden):
+    """The acting session ended while its request was at work; nothing of it was kept (P3)."""
+
+
+def session_checks(app: Flask) -> list[Check]:
+    """Return the conditions that other floors add; each gives a reason when a session may not go on."""
+    return cast("list[Check]", app.extensions.setdefault(CHECKS, []))
+
+
+def open_session(
+    *,
+    user: User,
+    actor: Actor,
+    now: datetime,
+    lifetime: timedelta,
+    idle: timedelta,
+    runtime: Runtime,
+    mfa_at: datetime | None = None,
+    access_request_id: int | None = None,
+    address: str | None = None,
+    user_agent: str | None = None,
+) -> str:
+    """Add a session to the open transaction and return its secret, which exists nowhere else (S01, S21)."""
+    # The prefix lets the sign-in page say that a support session is over when nothing else is left of it.
+    secret = new_secret() if access_request_id is None else SUPPORT_PREFIX + new_secret()
+    db.session.add(
+        LoginSession(
+            digest=runtime.keys.digest(PURPOSE, secret),
+            user_id=user.id,
+            actor_id=actor.id or user.id,
+            actor_name=actor.name,
+            instance_id=user.instance_id,
+            access_request_id=access_request_id,
+            created_at=now,
+            last_seen_at=now,
+            expires_at=now + lifetime,
+            idle_seconds=int(idle.total_seconds()),
+            mfa_at=mfa_at,
+            address=address,
+            user_agent=(user_agent or "")[:300] or None,
+        )
+    )
+    db.session.flush()
+    return secret
+
+
+def find(secret: str, *, instance_id: int, runtime: Runtime) -> LoginSession | None:
+    """Return the session of a cookie's secret, alive or not; another instance's sessions do not exist here (P8)."""
+    digests = runtime.keys.digests(PURPOSE, secret)
+    return db.session.scalars(
+        select(LoginSession).where(LoginSession.digest.in_(digests), LoginSession.instance_id == instance_id)
+    ).one_or_none()
+
+
+def why_dead(row: LoginSession, user: User | None, now: datetime) -> str | None:
+    """Return why a session may not act at ``now``, or ``None`` while it may."""
+    if row.ended_at is not None:
+        return row.end_reason or "ended"
+    if now >= row.expires_at:
+        return "time_limit"
+    if now >= row.last_seen_at + timedelta(seconds=row.idle_seconds):
+        return "idle"
+    if user is None or not user.active:
+        return "deactivated"
+    for check in session_checks(current_app):
+        reason = check(row, now)
+        if reason is not None:
+            return reason
+    return None
+
+
+def recheck_acting(session: Session) -> None:
+    """Refuse to commit for a session that ended meanwhile: the last lock before the audit heads (P3, design §2).
+
+    An end waits for this lock, or this transaction sees the end. What ends sessions itself (logout, an end,
+    redemption) is exempt for the sessions that it ends.
+    """
+    session_id = g.get("acting_session_id") if has_request_context() else None
+    if session_id is None or session.info["as_service"] or session_id in session.info.get(ENDED_HERE, ()):
+        return
+    session.flush()
+    row = lock(LoginSession, session_id)
+    user = None if row is None else db.session.get(User, row.user_id, populate_existing=True)
+    if row is None or why_dead(row, user, current_runtime().now()) is not None:
+        raise SessionOver("Your session ended while this was at work. Nothing of it was kept.")
+
+
+def revoke(session_ids: Iterable[int], *, reason: str, now: datetime) -> None:
+    """End sessions in the open transaction, by ascending id."""
+    ended = db.session().info.setdefault(ENDED_HERE, set())
+    for session_id in sorted(session_ids):
+        row = lock(LoginSession, session_id)
+        if row is not None and row.ended_at is None:
+            row.ended_at, row.end_reason = now, reason
+            ended.add(session_id)
+
+
+def live_ids(*, user_id: int) -> list[int]:
+    """Return the ids of a user's sessions that were not ended."""
+    rows = select(LoginSession.id).where(LoginSession.user_id == user_id, LoginSession.ended_at.is_(None))
+    return list(db.session.scalars(rows))
+
+
+def sign_out(*, session_id: int, runtime: Runtime) -> None:
+    """End one session for good: its cookie is worthless from the commit on (S20)."""
+    with transaction():
+        row = db.session.get(LoginSession, session_id)
+        if row is None or row.ended_at is not None:
+            return
+        now = runtime.now()
+        actor = Actor(id=row.actor_id, name=row.actor_name)
+        session_ended.send(current_app._get_current_object(), row=row, reason="logout", actor=actor, at=now)  # type: ignore[attr-defined]
+        revoke([session_id], reason="logout", now=now)
+        record("session.signed_out", instance_id=row.instance_id, actor=actor, at=now)
+
+
+def touch(*, session_id: int, now: datetime) -> bool:
+    """Note that a session was used; never revives an ended one. Return whether it was still alive."""
+    with transaction(as_service=True):
+        alive = update(LoginSession).where(LoginSession.id == session_id, LoginSession.ended_at.is_(None))
+        return claimed(alive.values(last_seen_at=now))

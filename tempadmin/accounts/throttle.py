@@ -1,0 +1,51 @@
+"""Back-off after wrong answers, counted in the database so that it holds over all workers (S12).
+
+The fifth wrong answer in a row blocks for 30 s; each further one doubles that, up to an hour. Only a right answer
+starts again from nothing: never a new ticket, a new session or a restart.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from tempadmin.accounts.models import Throttle
+from tempadmin.db import db
+from tempadmin.errors import RateLimited
+
+FREE_TRIES = 5
+FIRST_PAUSE = timedelta(seconds=30)
+LONGEST_PAUSE = timedelta(hours=1)
+
+
+def locked(key: str, *, now: datetime) -> Throttle:
+    """Return the key's row, locked until the open transaction ends; it is made when there is none."""
+    insert = postgresql_insert if db.engine.dialect.name == "postgresql" else sqlite_insert
+    db.session.execute(insert(Throttle).values(key=key, failures=0, updated_at=now).on_conflict_do_nothing())
+    row = db.session.get(Throttle, key, with_for_update=True, populate_existing=True)
+    if row is None:
+        raise RuntimeError("a throttle vanished while it was locked")
+    return row
+
+
+def refuse_while_blocked(row: Throttle, *, now: datetime) -> None:
+    """Raise ``RateLimited`` while the pause lasts; a try during the pause is not judged and not counted."""
+    if row.blocked_until is not None and now < row.blocked_until:
+        left = int((row.blocked_until - now).total_seconds()) + 1
+        raise RateLimited(f"Too many wrong answers. Try again in {left} s.", retry_after=left)
+
+
+def count_wrong(row: Throttle, *, now: datetime) -> None:
+    """Count a wrong answer and start the pause that it earns."""
+    row.failures += 1
+    row.updated_at = now
+    if row.failures >= FREE_TRIES:
+        doubled = min(row.failures - FREE_TRIES, 12)
+        row.blocked_until = now + min(FIRST_PAUSE * 2**doubled, LONGEST_PAUSE)
+
+
+def forget(row: Throttle, *, now: datetime) -> None:
+    """Start again from nothing after a right answer."""
+    row.failures, row.blocked_until, row.updated_at = 0, None, now

@@ -1,0 +1,254 @@
+"""Pages of signing in and out, invitations and one's own account. Views only translate."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import datetime, timedelta
+from zoneinfo import available_timezones
+
+import segno
+from flask import Blueprint, Flask, flash, redirect, render_template, request, session, url_for
+from flask_wtf import FlaskForm
+from markupsafe import Markup
+from werkzeug.wrappers import Response
+from wtforms import EmailField, HiddenField, PasswordField, SelectField, StringField, SubmitField
+from wtforms.validators import DataRequired, EqualTo, Length
+
+from tempadmin.accounts import invitations, login, queries, sign_in, totp
+from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, OMNIADMIN
+from tempadmin.accounts.passwords import LONGEST, SHORTEST
+from tempadmin.accounts.profile import set_time_zone
+from tempadmin.accounts.sessions import SUPPORT_PREFIX, sign_out
+from tempadmin.errors import Invalid
+from tempadmin.runtime import current_runtime
+from tempadmin.web.context import absolute_url, current_instance
+from tempadmin.web.guard import allow, public
+from tempadmin.web.security import SESSION_COOKIE, delete_cookie, read_cookie, set_cookie
+from tempadmin.web.targets import follow_target, waiting_name
+
+blueprint = Blueprint("accounts", __name__)
+
+PENDING_FOR = timedelta(minutes=10)
+
+
+class PasswordForm(FlaskForm):
+    """The first factor."""
+
+    email = EmailField("E-mail", validators=[DataRequired("Type your e-mail address."), Length(max=254)])
+    password = PasswordField("Password", validators=[DataRequired("Type your password."), Length(max=LONGEST)])
+    submit = SubmitField("Sign in")
+
+
+class CodeForm(FlaskForm):
+    """The second factor."""
+
+    code = StringField(
+        "Authentication code",
+        description="Six digits from your authenticator, or one of your recovery codes.",
+        validators=[DataRequired("Type the code that your authenticator shows."), Length(max=60)],
+    )
+    submit = SubmitField("Verify")
+
+
+class JoinForm(FlaskForm):
+    """A new person's password."""
+
+    password = PasswordField(
+        "Password",
+        description=f"{SHORTEST} characters or more; a sentence is good.",
+        validators=[DataRequired("Choose a password."), Length(min=SHORTEST, max=LONGEST)],
+    )
+    password_again = PasswordField(
+        "Password again", validators=[EqualTo("password", "The two passwords are not the same.")]
+    )
+    submit = SubmitField("Set up my account")
+
+
+class EnrolForm(FlaskForm):
+    """A known person's new second factor: the link alone is not enough."""
+
+    password = PasswordField("Password", validators=[DataRequired("Type your password."), Length(max=LONGEST)])
+    submit = SubmitField("Set up my account")
+
+
+class _Seed:
+    code = StringField(
+        "Authentication code",
+        description="Six digits, from the device that has just read the picture.",
+        validators=[DataRequired("Type the code that your authenticator shows now."), Length(max=60)],
+    )
+    sealed = HiddenField()
+
+
+class JoinWithFactorForm(_Seed, JoinForm):
+    """A new omniadmin's password and second factor."""
+
+
+class EnrolWithFactorForm(_Seed, EnrolForm):
+    """A known omniadmin's new second factor."""
+
+
+class AccountForm(FlaskForm):
+    """What one may choose oneself."""
+
+    time_zone = SelectField("Time zone", description="Times on pages and in mails are shown in this zone.")
+    submit = SubmitField("Save")
+
+
+def init_app(app: Flask) -> None:
+    """Add the pages."""
+    app.register_blueprint(blueprint)
+
+
+def client() -> sign_in.Client:
+    """Return where this request comes from."""
+    return sign_in.Client(address=request.remote_addr, user_agent=request.user_agent.string)
+
+
+def network(address: str | None) -> str:
+    """Return the network that throttles count together: /24 of IPv4, /64 of IPv6."""
+    try:
+        parsed = ipaddress.ip_address(address or "")
+    except ValueError:
+        return "unknown"
+    return str(ipaddress.ip_network(f"{parsed}/{24 if parsed.version == 4 else 64}", strict=False))
+
+
+@blueprint.route("/login", methods=["GET", "POST"])
+@public()
+def sign_in_page() -> str | Response | tuple[str, int]:
+    """First factor; whatever session cookie comes along is ignored (design §4.5)."""
+    form = PasswordForm()
+    runtime = current_runtime()
+    if form.validate_on_submit():
+        try:
+            first = sign_in.check_password(
+                instance_id=current_instance().id,
+                email=form.email.data or "",
+                password=form.password.data or "",
+                network=network(request.remote_addr),
+                runtime=runtime,
+            )
+        except Invalid as error:
+            form.form_errors.append(error.message)
+        else:
+            if not first.needs_code:
+                return _enter(sign_in.finish(first=first, answer=None, client=client(), runtime=runtime))
+            session["pending"] = {
+                "user": first.user_id,
+                "proof": first.proof,
+                "instance": current_instance().id,
+                "until": (runtime.now() + PENDING_FOR).isoformat(),
+            }
+            return redirect(url_for("accounts.verify_page"), 303)
+    over = (read_cookie(SESSION_COOKIE) or "").startswith(SUPPORT_PREFIX) and not form.is_submitted()
+    status = 400 if form.errors or form.form_errors else 200
+    page = render_template("accounts/login.html", form=form, continue_to=waiting_name(), support_is_over=over)
+    return page, status
+
+
+@blueprint.route("/login/verify", methods=["GET", "POST"])
+@public()
+def verify_page() -> str | Response | tuple[str, int]:
+    """Second factor, for whoever has just given the first in this browser."""
+    first = _pending()
+    if first is None:
+        return redirect(url_for("accounts.sign_in_page"), 303)
+    form = CodeForm()
+    if form.validate_on_submit():
+        try:
+            secret = sign_in.finish(first=first, answer=form.code.data, client=client(), runtime=current_runtime())
+        except Invalid as error:
+            form.code.errors = [error.message]
+        else:
+            return _enter(secret)
+    return render_template("accounts/verify.html", form=form), 400 if form.errors or form.code.errors else 200
+
+
+@blueprint.route("/logout", methods=["GET", "POST"])
+@allow(MEMBER, ADMINISTRATOR, OMNIADMIN, place="every")
+def sign_out_page() -> str | Response:
+    """Say what ends with the session; end it. A support session has its own way out, on its banner."""
+    form = FlaskForm()
+    acting = login.acting_session()
+    if acting is not None and form.validate_on_submit():
+        sign_out(session_id=acting.id, runtime=current_runtime())
+        response = redirect(url_for("accounts.sign_in_page"), 303)
+        delete_cookie(response, SESSION_COOKIE)
+        return response
+    warnings = queries.sign_out_warnings(acting) if acting is not None else []
+    return render_template("accounts/logout.html", form=form, warnings=warnings)
+
+
+@blueprint.route("/welcome", methods=["GET", "POST"])
+@public()
+def welcome() -> str | Response | tuple[str, int]:
+    """Open an account by its one-time link; looking at the page writes nothing (S02)."""
+    runtime, instance = current_runtime(), current_instance()
+    key = request.args.get("key", "")
+    opened = invitations.look(key=key, instance_id=instance.id, runtime=runtime)
+    form = _welcome_form(opened)
+    seed = None
+    if opened.enrols:
+        if not form.sealed.data:
+            form.sealed.data = invitations.sealed_seed(opened=opened, runtime=runtime)
+        seed = invitations.unsealed_seed(sealed=form.sealed.data, opened=opened, runtime=runtime)
+    if form.validate_on_submit():
+        try:
+            code = form.code.data if opened.enrols else None
+            codes = invitations.accept(
+                key=key, instance_id=instance.id, password=form.password.data, code=code, seed=seed, runtime=runtime
+            )
+        except Invalid as error:
+            getattr(form, error.field or "password").errors = [error.message]
+        else:
+            url = absolute_url(instance, url_for("accounts.sign_in_page"))
+            return render_template("accounts/recovery_codes.html", codes=codes, sign_in_url=url)
+    enrolment = None if seed is None else _picture(seed, opened.user.email)
+    page = render_template("accounts/welcome.html", invited=opened.user, enrolment=enrolment, form=form)
+    return page, 400 if form.is_submitted() else 200
+
+
+@blueprint.route("/account", methods=["GET", "POST"])
+@allow(MEMBER, ADMINISTRATOR, OMNIADMIN, place="every")
+def account() -> str | Response:
+    """Show one's own account; a support session has none (S25)."""
+    person = login.person()
+    form = AccountForm(time_zone=person.time_zone or "")
+    form.time_zone.choices = [("", "The browser's"), *((name, name) for name in sorted(available_timezones()))]
+    if form.validate_on_submit():
+        set_time_zone(user_id=person.id, time_zone=form.time_zone.data, runtime=current_runtime())
+        flash("Saved.", "success")
+        return redirect(url_for("accounts.account"), 303)
+    facts = queries.second_factor_facts(user_id=person.id)
+    return render_template("accounts/account.html", form=form, **facts)
+
+
+def _pending() -> sign_in.FirstFactor | None:
+    pending = session.get("pending")
+    if not isinstance(pending, dict) or pending.get("instance") != current_instance().id:
+        return None
+    if current_runtime().now() >= datetime.fromisoformat(pending["until"]):
+        session.pop("pending")
+        return None
+    return sign_in.FirstFactor(user_id=pending["user"], proof=pending["proof"], needs_code=True)
+
+
+def _enter(secret: str) -> Response:
+    """Hand the new session's cookie over; what the browser carried before is forgotten (S21)."""
+    response = follow_target()
+    session.clear()
+    set_cookie(response, SESSION_COOKIE, secret)
+    return response
+
+
+def _welcome_form(opened: invitations.Opened) -> FlaskForm:
+    if opened.purpose == invitations.JOIN:
+        return JoinWithFactorForm() if opened.enrols else JoinForm()
+    return EnrolWithFactorForm()
+
+
+def _picture(seed: str, email: str) -> dict[str, object]:
+    uri = totp.enrolment_uri(seed, email=email, issuer=current_instance().name)
+    svg = segno.make(uri, error="m").svg_inline(scale=5, border=2, title="QR code for your authenticator")
+    return {"qr": Markup(svg), "secret": " ".join(seed[at : at + 4] for at in range(0, len(seed), 4))}  # noqa: S704

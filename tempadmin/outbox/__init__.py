@@ -1,0 +1,1 @@
+"""Mail that is written in the transaction that causes it, and delivered after that transaction."""

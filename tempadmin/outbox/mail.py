@@ -1,0 +1,152 @@
+"""Mailers behind one interface: SMTP, a folder of ``.eml`` files, the console, or none."""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import ssl
+import uuid
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import formatdate, make_msgid
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import click
+
+from tempadmin.settings import Settings
+
+TIMEOUT_SECONDS = 5
+PERMANENT_REPLIES = range(500, 600)
+
+
+class MailError(Exception):
+    """A mail was not taken; ``permanent`` says that the same mail will not be taken later either."""
+
+    def __init__(self, message: str, *, permanent: bool = False) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+
+
+class Mailer(Protocol):
+    """Something that takes a mail or raises ``MailError``."""
+
+    def send(self, *, recipient: str, subject: str, body: str) -> None:
+        """Hand one plain-text mail over."""
+        ...
+
+
+def compose(*, sender: str, recipient: str, subject: str, body: str) -> EmailMessage:
+    """Build the message. Header injection is impossible: line ends become spaces before the library sees them (S41)."""
+    message = EmailMessage(policy=SMTP.clone(max_line_length=None))
+    message["From"], message["To"] = sender, recipient
+    message["Subject"] = " ".join(subject.split())
+    message["Date"] = formatdate(usegmt=True)
+    message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
+    message["Auto-Submitted"] = "auto-generated"
+    # Unwrapped, so that links stay whole.
+    message.set_content(body, cte="7bit" if body.isascii() else "8bit")
+    return message
+
+
+class SmtpMailer:
+    """A real server: ``smtp://`` (STARTTLS where it is offered and must be where a password is sent) or ``smtps://``."""
+
+    def __init__(self, url: str, *, sender: str) -> None:
+        self._parts, self._sender = urlsplit(url), sender
+
+    def send(self, *, recipient: str, subject: str, body: str) -> None:
+        """Speak SMTP with time-outs of 5 s."""
+        message = compose(sender=self._sender, recipient=recipient, subject=subject, body=body)
+        try:
+            with self._connect() as server:
+                server.send_message(message)
+        except smtplib.SMTPRecipientsRefused as error:
+            code = next(iter(error.recipients.values()))[0]
+            raise MailError(f"the server refused the address ({code})", permanent=code in PERMANENT_REPLIES) from error
+        except smtplib.SMTPResponseException as error:
+            raise MailError(f"the server answered {error.smtp_code}") from error
+        except (OSError, smtplib.SMTPException) as error:
+            raise MailError(f"the server could not be reached: {type(error).__name__}") from error
+
+    def _connect(self) -> smtplib.SMTP:
+        host, secure = self._parts.hostname or "localhost", self._parts.scheme == "smtps"
+        if secure:
+            server: smtplib.SMTP = smtplib.SMTP_SSL(
+                host, self._parts.port or 465, timeout=TIMEOUT_SECONDS, context=ssl.create_default_context()
+            )
+        else:
+            server = smtplib.SMTP(host, self._parts.port or 25, timeout=TIMEOUT_SECONDS)
+            server.ehlo()
+            if server.has_extn("starttls"):
+                server.starttls(context=ssl.create_default_context())
+                server.ehlo()
+            elif self._parts.password:
+                server.close()
+                raise MailError("the server offers no STARTTLS: the password is not sent in the clear")
+        if self._parts.username:
+            server.login(unquote(self._parts.username), unquote(self._parts.password or ""))
+        return server
+
+
+class FileMailer:
+    """A folder; each mail becomes one ``.eml`` file, complete when it appears."""
+
+    def __init__(self, folder: Path, *, sender: str, announce: bool = False) -> None:
+        self._folder, self._sender, self._announce = folder, sender, announce
+
+    def send(self, *, recipient: str, subject: str, body: str) -> None:
+        """Write the file under another name, then rename it."""
+        message = compose(sender=self._sender, recipient=recipient, subject=subject, body=body)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            number = len(list(self._folder.glob("*.eml"))) + 1
+            name = f"{number:05d}-{uuid.uuid4().hex[:8]}.eml"
+            unfinished = self._folder / (name + ".part")
+            unfinished.write_bytes(message.as_bytes())
+            unfinished.rename(self._folder / name)
+        except OSError as error:
+            raise MailError(f"the folder cannot be written: {error.strerror}") from error
+        if self._announce:
+            announce(recipient=recipient, subject=message["Subject"], body=body)
+
+
+class ConsoleMailer:
+    """Standard error, for development."""
+
+    def __init__(self, *, sender: str) -> None:
+        self._sender = sender
+
+    def send(self, *, recipient: str, subject: str, body: str) -> None:
+        """Print the mail."""
+        message = compose(sender=self._sender, recipient=recipient, subject=subject, body=body)
+        click.echo(message.as_string(), err=True)
+
+
+class NullMailer:
+    """No mail at all; confirmation then opens from the request's page."""
+
+    def send(self, *, recipient: str, subject: str, body: str) -> None:
+        """Take the mail and forget it."""
+
+
+def announce(*, recipient: str, subject: str, body: str) -> None:
+    """Show a demo mail on the terminal: subject and link."""
+    link = re.search(r"https?://\S+", body)
+    click.echo(f"\n  mail to {recipient}: {subject}\n    {link.group() if link else '(no link)'}\n")
+
+
+@cache
+def mailer(settings: Settings) -> Mailer:
+    """Return the mailer that the settings name."""
+    url, sender = settings.mail, settings.mail_from
+    parts = urlsplit(url)
+    if parts.scheme in ("smtp", "smtps"):
+        return SmtpMailer(url, sender=sender)
+    if parts.scheme == "file":
+        folder = Path(unquote(parts.path))
+        folder = folder if folder.is_absolute() else settings.data.absolute() / folder
+        return FileMailer(folder, sender=sender, announce="announce" in parse_qs(parts.query, keep_blank_values=True))
+    return ConsoleMailer(sender=sender) if url == "console:" else NullMailer()

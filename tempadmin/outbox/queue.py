@@ -1,0 +1,170 @@
+"""The queue: a mail is written in the transaction that causes it, tried right after, and retried by a job.
+
+A mail server is never called inside a transaction (design §2): a message is claimed, the claim committed, the mail
+sent, the outcome committed. A worker that dies between the two sends a mail twice rather than never.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import structlog
+from flask import Flask, current_app, render_template
+from sqlalchemy import or_, select, update
+
+from tempadmin.db import after_commit, claimed, db, transaction
+from tempadmin.outbox.mail import MailError, mailer
+from tempadmin.outbox.models import OutboxMessage
+from tempadmin.runtime import Runtime, current_runtime
+
+EXTENSION = "tempadmin.composers"
+SEAL_PURPOSE = "outbox"
+CLAIM = timedelta(seconds=60)
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=1)
+GIVE_UP_AFTER = timedelta(days=3)
+BATCH = 50
+
+log = structlog.get_logger()
+
+Composer = Callable[[dict[str, int], str | None, Runtime], "dict[str, Any] | None"]
+"""Turns ids and the secret into the template's variables; ``None`` when the mail has become pointless."""
+
+
+@dataclass(frozen=True)
+class _Claimed:
+    id: int
+    recipient: str
+    text: str | None
+
+
+def composers(app: Flask) -> dict[str, Composer]:
+    """Return the composers that modules register, by template name."""
+    return cast("dict[str, Composer]", app.extensions.setdefault(EXTENSION, {}))
+
+
+def enqueue(
+    template: str,
+    *,
+    recipient: str,
+    ids: dict[str, int],
+    now: datetime,
+    runtime: Runtime,
+    secret: str | None = None,
+    request_id: int | None = None,
+    useful_until: datetime | None = None,
+) -> None:
+    """Add a mail to the open transaction; it is tried once right after the commit.
+
+    Parameters
+    ----------
+    template
+        Name of the template in ``mail/`` and of its composer.
+    secret
+        What makes the mail's link work; sealed with the row's id, erased when the mail is sent.
+    useful_until
+        After this moment the mail is dropped, and its secret erased.
+    """
+    if template not in composers(current_app):
+        raise ValueError(f"no composer is registered for {template!r}")
+    row = OutboxMessage(
+        template=template,
+        recipient=recipient,
+        ids=json.dumps(ids),
+        request_id=request_id,
+        created_at=now,
+        useful_until=useful_until,
+        next_attempt_at=now,
+    )
+    db.session.add(row)
+    db.session.flush()
+    if secret is not None:
+        row.sealed_secret = runtime.keys.seal(SEAL_PURPOSE, secret.encode(), owner=f"message:{row.id}")
+    message_id = row.id
+    after_commit(lambda: _deliver_quietly(message_id))
+
+
+def deliver_due(runtime: Runtime) -> str:
+    """Try every mail that is due; the job's work."""
+    due = select(OutboxMessage.id).where(OutboxMessage.next_attempt_at <= runtime.now()).order_by(OutboxMessage.id)
+    ids = list(db.session.scalars(due.limit(BATCH)))
+    sent = sum(deliver(message_id, runtime) for message_id in ids)
+    return f"{sent} of {len(ids)} mails sent"
+
+
+def deliver(message_id: int, runtime: Runtime) -> bool:
+    """Claim one mail, send it, write down how it went; tell whether it was sent."""
+    message = _claim(message_id, runtime)
+    if message is None:
+        return False
+    if message.text is None:
+        _settle(message_id, now=runtime.now(), error="pointless by the time it could be sent")
+        return False
+    subject, _, body = message.text.partition("\n")
+    try:
+        mailer(runtime.settings).send(recipient=message.recipient, subject=subject, body=body.lstrip("\n"))
+    except MailError as error:
+        log.warning("mail.failed", message_id=message_id, error=str(error), permanent=error.permanent)
+        _postpone(message_id, now=runtime.now(), error=str(error), permanent=error.permanent)
+        return False
+    _settle(message_id, now=runtime.now(), error=None)
+    return True
+
+
+def _deliver_quietly(message_id: int) -> None:
+    """Right after the commit: a mail server on a bad day must not spoil what was committed; the job tries again."""
+    try:
+        deliver(message_id, current_runtime())
+    except Exception:
+        db.session.rollback()
+        log.exception("mail.not_tried", message_id=message_id)
+
+
+def _claim(message_id: int, runtime: Runtime) -> _Claimed | None:
+    with transaction(as_service=True):
+        now = runtime.now()
+        claim = update(OutboxMessage).where(OutboxMessage.id == message_id, OutboxMessage.next_attempt_at <= now)
+        if not claimed(claim.values(next_attempt_at=now + CLAIM, attempts=OutboxMessage.attempts + 1)):
+            return None
+        row = db.session.get_one(OutboxMessage, message_id, populate_existing=True)
+        if row.useful_until is not None and now >= row.useful_until:
+            return _Claimed(row.id, row.recipient, None)
+        secret = None
+        if row.sealed_secret is not None:
+            secret = runtime.keys.unseal(SEAL_PURPOSE, row.sealed_secret, owner=f"message:{row.id}").decode()
+        words = composers(current_app)[row.template](json.loads(row.ids), secret, runtime)
+        text = None if words is None else render_template(f"mail/{row.template}.txt", **words)
+        return _Claimed(row.id, row.recipient, text)
+
+
+def _settle(message_id: int, *, now: datetime, error: str | None) -> None:
+    """Mark a mail as done with; the same UPDATE erases its secret."""
+    with transaction(as_service=True):
+        db.session.execute(
+            update(OutboxMessage)
+            .where(OutboxMessage.id == message_id)
+            .values(sent_at=None if error else now, next_attempt_at=None, sealed_secret=None, last_error=error)
+        )
+
+
+def _postpone(message_id: int, *, now: datetime, error: str, permanent: bool) -> None:
+    with transaction(as_service=True):
+        row = db.session.get_one(OutboxMessage, message_id, populate_existing=True)
+        row.last_error = error[:300]
+        pause = min(FIRST_PAUSE * 2 ** min(row.attempts - 1, 10), LONGEST_PAUSE)
+        row.next_attempt_at = now + pause
+        if permanent or now - row.created_at >= GIVE_UP_AFTER:
+            row.next_attempt_at, row.sealed_secret = None, None
+
+
+def troubles(*, request_id: int) -> list[str]:
+    """Return what keeps the mails of an access request from going out, newest first."""
+    waiting = select(OutboxMessage.last_error).where(
+        OutboxMessage.request_id == request_id,
+        OutboxMessage.sent_at.is_(None),
+        or_(OutboxMessage.last_error.is_not(None), OutboxMessage.attempts > 0),
+    )
+    return [error for error in db.session.scalars(waiting.order_by(OutboxMessage.id.desc())) if error]
