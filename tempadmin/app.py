@@ -1,0 +1,114 @@
+"""The composition root: ``create_app()`` puts the floors together and starts nothing.
+
+``tempadmin`` never imports upwards: the modules above are loaded by the names in the setting ``modules``, and each
+one's ``init_app(app)`` fills the registries that the ground floor owns (design §3).
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+from flask import Flask
+from flask_migrate import Migrate
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from tempadmin import db as database
+from tempadmin.accounts import login, sessions
+from tempadmin.accounts import web as accounts_web
+from tempadmin.audit import heads, log
+from tempadmin.audit import web as audit_web
+from tempadmin.clock import Clock, SystemClock
+from tempadmin.db import db
+from tempadmin.keys import Keys
+from tempadmin.logs import init_logging
+from tempadmin.outbox import jobs as outbox_jobs
+from tempadmin.runtime import EXTENSION, Runtime
+from tempadmin.settings import Settings, SettingsError, load_settings
+from tempadmin.web import errors, guard, pages, security
+
+HERE = Path(__file__).parent
+SHIPPED_MODULES = ("instances", "scheduler", "tickets")
+LARGEST_BODY = 1_000_000
+
+
+def create_app(settings: Settings | None = None, *, clock: Clock | None = None) -> Flask:
+    """Build the application.
+
+    Parameters
+    ----------
+    settings
+        Read from environment and file when not given.
+    clock
+        The machine's clock when not given; tests pass their own.
+
+    Raises
+    ------
+    SettingsError
+        When the settings are nonsense, a module is unknown, or debug is on (S43).
+    """
+    settings = settings or load_settings()
+    _refuse_debug()
+    modules = _load(settings)
+    runtime = Runtime(settings=settings, clock=clock or SystemClock(), keys=Keys(settings.keys()))
+    app = Flask("tempadmin", root_path=str(HERE), template_folder=str(_templates()), static_folder="static")
+    app.extensions[EXTENSION] = runtime
+    app.config["SQLALCHEMY_DATABASE_URI"] = settings.database
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = database.engine_options(settings.database)
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+
+    init_logging(app)
+    database.init_app(app)
+    Migrate(app, db, directory=str(HERE / "migrations"))
+    # In this order before every commit: the acting session's lock, then the audit heads' (design §2).
+    database.before_commit(app).extend([sessions.recheck_acting, log.write_collected])
+
+    security.init_app(app, runtime)
+    login.init_app(app)
+    guard.init_app(app)
+    pages.init_app(app)
+    errors.init_app(app)
+    accounts_web.init_app(app)
+    audit_web.init_app(app)
+    outbox_jobs.init_app(app)
+    heads.init_app(app)
+    for module in modules:
+        module.init_app(app)
+    return app
+
+
+def _load(settings: Settings) -> list[ModuleType]:
+    """Import the named modules, and the tables of all that are installed: every table exists always."""
+    modules, problems = [], []
+    for name in settings.modules:
+        if not name.isidentifier() or find_spec(name) is None:
+            problems.append(f"modules: there is no module {name!r}")
+        elif not hasattr(module := import_module(name), "init_app"):
+            problems.append(f"modules: {name!r} has no init_app")
+        else:
+            modules.append(module)
+    if "tickets" in settings.modules and "scheduler" not in settings.modules:
+        problems.append("modules: 'tickets' needs 'scheduler': without it nobody would remove what was left behind")
+    if problems:
+        raise SettingsError(problems)
+    for name in SHIPPED_MODULES:
+        if find_spec(name) is not None:
+            import_module(f"{name}.models")
+    return modules
+
+
+def _refuse_debug() -> None:
+    if os.environ.get("FLASK_DEBUG", "").lower() not in ("", "0", "false", "no"):
+        raise SettingsError(["FLASK_DEBUG: debug must be off: its console runs any code for anybody"])
+
+
+def _templates() -> Path:
+    """In a wheel the templates lie in the package; in a checkout beside it."""
+    packaged = HERE / "templates"
+    return packaged if packaged.is_dir() else HERE.parent / "templates"

@@ -1,0 +1,132 @@
+"""The ``tempadmin`` command. Each module adds its own groups; what a setting leaves out has no command either."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from pydantic import TypeAdapter, ValidationError
+
+from tempadmin.errors import DomainError
+from tempadmin.runtime import Runtime
+from tempadmin.settings import SettingsError, load_settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_MODULES = ("instances", "scheduler", "tickets")
+GROUND_FLOOR = ("tempadmin.serving", "tempadmin.accounts.cli", "tempadmin.audit.cli")
+
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The data folder (default: $TEMPADMIN_DATA, else ./data).",
+)
+
+
+class _DurationType(click.ParamType[timedelta]):
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read ``24h``, ``30m``, ``90`` (seconds) or ISO 8601."""
+        if isinstance(value, timedelta):
+            return value
+        found = re.fullmatch(r"([0-9]+)([smhd]?)", str(value).strip())
+        if found is not None:
+            return timedelta(seconds=int(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]])
+        try:
+            return TypeAdapter(timedelta).validate_python(value)
+        except ValidationError:
+            self.fail(f"{value!r} is no duration; write 24h, 30m, seconds, or ISO 8601 such as PT24H", param, ctx)
+
+
+def duration_option(name: str, **kwargs: Any) -> Callable[[F], F]:
+    """Return an option that takes a duration: ``24h``, ``30m``, seconds or ISO 8601."""
+    return click.option(name, type=_DurationType(), **kwargs)
+
+
+def with_app(command: F) -> F:
+    """Give a command ``--data``, an application context, and the runtime as its first argument.
+
+    Problems end in one line per problem on standard error: exit code 2 for settings, 1 for everything else.
+    """
+
+    @data_option
+    @functools.wraps(command)
+    def run(*args: Any, data: Path | None, **kwargs: Any) -> Any:
+        from tempadmin.app import create_app  # noqa: PLC0415 - `--help` must not wait for the whole application
+        from tempadmin.runtime import current_runtime  # noqa: PLC0415
+
+        with reported():
+            app = create_app(load_settings(data))
+            with app.app_context():
+                runtime: Runtime = current_runtime()
+                return command(runtime, *args, **kwargs)
+
+    return run  # type: ignore[return-value]
+
+
+class reported:  # noqa: N801 - reads as a verb where it is used
+    """Turn domain and settings errors into a line on standard error and an exit code."""
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Report what was raised."""
+        if isinstance(error, SettingsError):
+            for problem in error.problems:
+                click.echo(f"error: {problem}", err=True)
+            sys.exit(2)
+        if isinstance(error, DomainError):
+            click.echo(f"error: {error.message}", err=True)
+            sys.exit(1)
+
+
+def add_module_commands(group: click.Group, names: tuple[str, ...]) -> None:
+    """Let each module that has a ``cli`` add its commands."""
+    for name in names:
+        if find_spec(name) is not None and find_spec(f"{name}.cli") is not None:
+            import_module(f"{name}.cli").register(group)
+
+
+def configured_modules(arguments: list[str]) -> tuple[str, ...]:
+    """Return the modules that the settings name; all of them while there are no settings to read."""
+    data = None
+    for at, argument in enumerate(arguments):
+        if argument == "--data" and at + 1 < len(arguments):
+            data = Path(arguments[at + 1])
+        elif argument.startswith("--data="):
+            data = Path(argument.removeprefix("--data="))
+    try:
+        return load_settings(data).modules
+    except SettingsError:
+        return DEFAULT_MODULES
+
+
+def build(arguments: list[str]) -> click.Group:
+    """Return the command with what the configured modules add."""
+
+    @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+    @click.version_option(package_name="tempadmin")
+    def tempadmin() -> None:
+        """Short, accountable administrator access to customers' virtual instances."""
+
+    for name in GROUND_FLOOR:
+        import_module(name).register(tempadmin)
+    add_module_commands(tempadmin, configured_modules(arguments))
+    return tempadmin
+
+
+def main() -> None:
+    """Run the command line."""
+    os.environ.setdefault("FLASK_SKIP_DOTENV", "1")
+    build(sys.argv[1:])(prog_name="tempadmin")

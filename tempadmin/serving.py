@@ -1,0 +1,148 @@
+"""Serving: the database brought up to date, and gunicorn with what it needs around a fork."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import alembic.command
+import alembic.config
+import click
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from tempadmin.accounts.people import carriers_of_reserved_names
+from tempadmin.app import create_app
+from tempadmin.cli import data_option, reported, with_app
+from tempadmin.db import db
+from tempadmin.logs import log
+from tempadmin.runtime import Runtime, current_runtime
+from tempadmin.settings import Settings, SettingsError, load_settings
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+BACKGROUND = "tempadmin.background"
+THREADS = 4
+
+Stopper = Callable[[], None]
+
+
+def register(group: click.Group) -> None:
+    """Add the commands."""
+    group.add_command(serve_command)
+    group.add_command(database_commands)
+
+
+def upgrade_database() -> None:
+    """Bring the schema to this version; needs an application context."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    if db.engine.url.database and db.engine.dialect.name == "sqlite":
+        Path(db.engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+    alembic.command.upgrade(_alembic(), "head")
+
+
+def schema_is_current() -> bool:
+    """Tell whether the database has this version's schema; needs an application context."""
+    with db.engine.connect() as connection:
+        present = MigrationContext.configure(connection).get_current_heads()
+    return set(present) == set(ScriptDirectory.from_config(_alembic()).get_heads())
+
+
+def background(app: Flask) -> list[Callable[[Flask], Stopper]]:
+    """Return what modules want running beside the pages: each starts and hands back how it is stopped."""
+    return cast("list[Callable[[Flask], Stopper]]", app.extensions.setdefault(BACKGROUND, []))
+
+
+def serve(settings: Settings, *, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises
+    ------
+    SettingsError
+        When the database is not at this version's schema, or accounts carry reserved names (P7).
+    """
+    app = create_app(settings)
+    with app.app_context():
+        if not schema_is_current():
+            raise SettingsError(["the database is not at this version's schema; run: tempadmin db upgrade"])
+        if carriers := carriers_of_reserved_names(settings):
+            raise SettingsError([f"user_prefix, user_email_domain: regular accounts carry them: {', '.join(carriers)}"])
+        # Forked connections would be shared by all workers.
+        db.session.remove()
+        db.engine.dispose()
+    log.info(
+        "start", base_url=settings.base_url, scheduler=settings.scheduler, cleanup_enabled=settings.cleanup_enabled
+    )
+    _Server(app, settings, host=host, port=port).run()
+
+
+class _Server(BaseApplication):
+    """gunicorn, told in Python."""
+
+    def __init__(self, app: Flask, settings: Settings, *, host: str, port: int) -> None:
+        self._app, self._settings, self._address = app, settings, f"{host}:{port}"
+        self._stoppers: list[Stopper] = []
+        super().__init__()
+
+    def load_config(self) -> None:
+        options: dict[str, Any] = {
+            "bind": self._address,
+            "workers": self._settings.workers,
+            "worker_class": "gthread",
+            "threads": THREADS,
+            "preload_app": True,
+            "control_socket_disable": True,
+            "graceful_timeout": 20,
+            "accesslog": None,  # it would log links with their keys (S07); logs.py logs requests
+            "loglevel": "warning",
+            "forwarded_allow_ips": "",
+            "post_fork": self._post_fork,
+            "worker_exit": self._worker_exit,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return self._app
+
+    def _post_fork(self, _server: object, _worker: object) -> None:
+        """Start the scheduler's thread in each worker: threads do not survive a fork; the lease decides who leads."""
+        if self._settings.scheduler == "embedded":
+            self._stoppers = [start(self._app) for start in background(self._app)]
+
+    def _worker_exit(self, _server: object, _worker: object) -> None:
+        for stop in self._stoppers:
+            stop()
+
+
+@click.command("serve")
+@data_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+def serve_command(data: Path | None, host: str, port: int) -> None:
+    """Serve the pages, with the scheduler inside unless `scheduler = "external"`."""
+    with reported():
+        serve(load_settings(data), host=host, port=port)
+
+
+@click.group("db")
+def database_commands() -> None:
+    """Prepare and upgrade the database."""
+
+
+@database_commands.command("upgrade")
+@with_app
+def upgrade(_runtime: Runtime) -> None:
+    """Bring the database to this version's schema."""
+    current_runtime().settings.data.mkdir(parents=True, exist_ok=True)
+    upgrade_database()
+    click.echo("The database is at this version's schema.")
+
+
+def _alembic() -> alembic.config.Config:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config

@@ -1,0 +1,1 @@
+"""What every page shares: the host, who may see it, headers, errors, navigation."""

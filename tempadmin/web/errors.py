@@ -1,0 +1,131 @@
+"""Domain errors and everything else that goes wrong, as pages: what happened, what was not lost, the next step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+from flask import Flask, g, make_response, render_template, request
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
+
+from tempadmin import errors
+from tempadmin.db import db
+
+STATUS: dict[type[errors.DomainError], int] = {
+    errors.Invalid: 400,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.Gone: 410,
+    errors.RateLimited: 429,
+    errors.Unavailable: 503,
+}
+RETRY_AFTER_SECONDS = 5
+
+TITLES = {
+    400: "This could not be read",
+    403: "This is not allowed",
+    404: "There is nothing here",
+    405: "This does not work that way",
+    409: "Something has changed meanwhile",
+    410: "This link has done its work",
+    413: "This is too much",
+    429: "Too many tries",
+    500: "Something went wrong on our side",
+    503: "Not available at this moment",
+}
+SENTENCES = {
+    400: "What your browser sent could not be understood.",
+    403: "You are not signed in, or may not do this.",
+    404: "The address is not right, or what it named is not yours to see.",
+    405: "This address takes another kind of request.",
+    413: "What your browser sent is larger than this page takes.",
+    500: "It was noted. Nothing was changed by halves.",
+    503: "The database does not answer. Nothing was changed; try again in a few seconds.",
+}
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Action:
+    """The next step, as a button."""
+
+    label: str
+    url: str
+
+
+def init_app(app: Flask) -> None:
+    """Turn errors into pages."""
+    app.register_error_handler(errors.DomainError, _domain)
+    app.register_error_handler(CSRFError, _csrf)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(SQLAlchemyError, _database)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def page(status: int, message: str, *, title: str | None = None, action: Action | None = None) -> Response:
+    """Render the error page."""
+    db.session.rollback()
+    g.setdefault("instance", None)
+    kept = "Nothing was changed." if request.method == "POST" and status != 409 else None
+    return make_response(
+        render_template(
+            "error.html",
+            status=status,
+            title=title or TITLES.get(status, "This did not work"),
+            message=message,
+            kept=kept,
+            action=action or _home(),
+        ),
+        status,
+    )
+
+
+def _home() -> Action | None:
+    return Action("Go to the start page", "/") if g.get("instance") is not None else None
+
+
+def _domain(error: errors.DomainError) -> Response:
+    status = next(code for kind, code in STATUS.items() if isinstance(error, kind))
+    action = Action(error.next_label or "Go on", error.next_url) if error.next_url else None
+    response = page(status, error.message, action=action)
+    if isinstance(error, errors.RateLimited):
+        response.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, errors.Unavailable):
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def _csrf(_error: CSRFError) -> Response:
+    message = (
+        "This form belongs to another session, or its page is too old. Go back, reload the page and send it again."
+    )
+    return page(403, message, title="This form is out of date")
+
+
+def _http(error: HTTPException) -> Response:
+    if error.code is None or error.code < 400:
+        return Response(error.get_response().get_data(), status=error.code)
+    response = page(error.code, SENTENCES.get(error.code, "This did not work."))
+    for name, value in error.get_headers():
+        if name == "Allow":
+            response.headers[name] = value
+    return response
+
+
+def _database(error: SQLAlchemyError) -> Response:
+    if not isinstance(error, OperationalError):
+        return _unforeseen(error)
+    log.error("database.unavailable", error=type(error.orig).__name__)
+    response = page(503, SENTENCES[503])
+    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def _unforeseen(error: Exception) -> Response:
+    log.error("request.failed", error=type(error).__name__, exc_info=error)
+    return page(500, SENTENCES[500])

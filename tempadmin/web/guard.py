@@ -1,0 +1,107 @@
+"""Default deny: every view says where it lives and who may see it, or nobody sees it (S30).
+
+One function runs before every view, in one order: host, rule, origin and CSRF, session, role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from flask import Flask, abort, current_app, g, redirect, request, url_for
+from flask_wtf.csrf import CSRFProtect
+from werkzeug.wrappers import Response as BaseResponse
+
+from tempadmin.accounts import login
+from tempadmin.web.context import current_instance, find_instance
+from tempadmin.web.security import check_origin
+from tempadmin.web.targets import remember_target
+
+V = TypeVar("V", bound=Callable[..., object])
+Place = Literal["console", "customer", "every"]
+
+RULE = "_tempadmin_rule"
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+WITHOUT_HOST = ("healthz", "static", "bootstrap.static")
+
+csrf = CSRFProtect()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """Where a view answers and to whom; without ``roles`` it is public and reads no session at all."""
+
+    place: Place
+    roles: frozenset[str] = frozenset()
+    support: bool = False
+    """Whether support sessions may come here."""
+    support_only: bool = False
+
+
+def public(*, place: Place = "every") -> Callable[[V], V]:
+    """Let anybody see a view; whatever session cookie comes along is not looked at."""
+    return _mark(Rule(place=place))
+
+
+def allow(*roles: str, place: Place, support: bool = False, support_only: bool = False) -> Callable[[V], V]:
+    """Let signed-in people with one of these roles see a view; support sessions only when ``support`` says so."""
+    return _mark(Rule(place=place, roles=frozenset(roles), support=support or support_only, support_only=support_only))
+
+
+def rule_of(app: Flask, endpoint: str) -> Rule | None:
+    """Return the rule of an endpoint; ``None`` means that nobody may see it."""
+    return getattr(app.view_functions.get(endpoint), RULE, None)
+
+
+def init_app(app: Flask) -> None:
+    """Put the guard before every view."""
+    app.config["WTF_CSRF_CHECK_DEFAULT"] = False  # checked below, in its place in the order
+    app.config["WTF_CSRF_TIME_LIMIT"] = None  # a token lives as long as the session it is bound to
+    app.config["WTF_CSRF_SSL_STRICT"] = False  # check_origin() is stricter, and needs no Referer
+    csrf.init_app(app)
+    app.before_request(check)
+
+
+def check() -> BaseResponse | None:
+    """Answer instead of the view when the request may not reach it."""
+    if request.endpoint in WITHOUT_HOST:
+        return None
+    g.instance = find_instance()
+    if g.instance is None or request.endpoint is None:
+        abort(404)
+    rule = rule_of(current_app._get_current_object(), request.endpoint)  # type: ignore[attr-defined]
+    if rule is None or not _is_here(rule.place):
+        abort(404)
+    g.reads_session = bool(rule.roles)
+    if request.method not in SAFE_METHODS:
+        check_origin(current_instance())
+        csrf.protect()
+    return _check_person(rule) if rule.roles else None
+
+
+def _check_person(rule: Rule) -> BaseResponse | None:
+    session = login.acting_session()
+    if session is None:
+        if request.method not in SAFE_METHODS:
+            abort(403)
+        if request.method == "GET":
+            remember_target(request.endpoint or "", {**(request.view_args or {}), **request.args.to_dict()})
+        return redirect(url_for("accounts.sign_in_page"))
+    if (session.is_support and not rule.support) or (rule.support_only and not session.is_support):
+        abort(403)
+    if login.person().role not in rule.roles:
+        abort(403)
+    return None
+
+
+def _is_here(place: Place) -> bool:
+    return place == "every" or current_instance().is_default == (place == "console")
+
+
+def _mark(rule: Rule) -> Callable[[V], V]:
+    def mark(view: V) -> V:
+        setattr(view, RULE, rule)
+        return view
+
+    return mark
