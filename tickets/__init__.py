@@ -1,0 +1,18 @@
+"""Who may enter where, for how long: requests, tickets, the hand-off, and the removal of what was made."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from tickets import authority, console, entry, jobs, listing, notices, portal
+
+
+def init_app(app: Flask) -> None:
+    """Add on-demand access: pages, row action, mails, jobs, and the conditions of support sessions."""
+    notices.init_app(app)
+    console.init_app(app)
+    entry.init_app(app)
+    portal.init_app(app)
+    listing.init_app(app)
+    authority.init_app(app)
+    jobs.init_app(app)

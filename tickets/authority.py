@@ -1,0 +1,61 @@
+"""What else ends accesses: sign-out, lost authority, an archived instance (S23).
+
+Each is heard by a signal and acts in its sender's transaction.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from flask import Flask
+
+from instances.registry import instance_archived
+from tempadmin.accounts.models import OMNIADMIN, LoginSession, User
+from tempadmin.accounts.omniadmins import authority_lost
+from tempadmin.accounts.queries import warning_sources
+from tempadmin.accounts.sessions import session_checks, session_ended
+from tempadmin.audit.log import SERVICE, Actor
+from tempadmin.db import db
+from tickets import queries
+from tickets.end import end_all_open
+from tickets.models import AccessRequest
+from tickets.states import EndReason, State
+
+
+def init_app(app: Flask) -> None:
+    """Listen, and add this floor's condition to every support session."""
+    session_checks(app).append(why_over)
+    warning_sources(app).append(warnings)
+    session_ended.connect(_signed_out, sender=app)
+    authority_lost.connect(_lost, sender=app)
+    instance_archived.connect(_archived, sender=app)
+
+
+def why_over(session: LoginSession, now: datetime) -> str | None:
+    """Let a support session act only while its request is active and its time is not over (S20)."""
+    if session.access_request_id is None:
+        return None
+    request = db.session.get(AccessRequest, session.access_request_id, populate_existing=True)
+    if request is None or request.state != State.ACTIVE or request.ends_at is None:
+        return "access_over"
+    return "time_limit" if now >= request.ends_at else None
+
+
+def warnings(session: LoginSession) -> list[str]:
+    """Say which accesses end with a sign-out on the default instance."""
+    names = queries.names_of_open(requester_id=session.user_id)
+    return [f"Your access to {name} ends, and its account is deleted." for name in names]
+
+
+def _signed_out(_app: Flask, *, row: LoginSession, reason: str, actor: Actor, at: datetime) -> None:
+    user = db.session.get(User, row.user_id)
+    if user is not None and user.role == OMNIADMIN:
+        end_all_open(requester_id=user.id, reason=EndReason.REQUESTER_SIGNED_OUT, actor=actor, now=at)
+
+
+def _lost(_app: Flask, *, user_id: int, reason: str, at: datetime) -> None:
+    end_all_open(requester_id=user_id, reason=EndReason(reason), actor=SERVICE, now=at)
+
+
+def _archived(_app: Flask, *, instance_id: int, at: datetime) -> None:
+    end_all_open(instance_id=instance_id, reason=EndReason.INSTANCE_ARCHIVED, actor=SERVICE, now=at)

@@ -1,0 +1,241 @@
+"""Confirming: the requester proves with a fresh second factor that they are who asked (P5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tempadmin.accounts import factors
+from tempadmin.accounts.models import OMNIADMIN, User
+from tempadmin.audit.log import Actor, record
+from tempadmin.db import db, lock, retried_once, transaction
+from tempadmin.errors import Conflict, Forbidden, NotFound
+from tempadmin.runtime import Runtime
+from tickets import notices, tokens
+from tickets.end import begin_ending
+from tickets.machine import locked, move
+from tickets.models import CONFIRM, LOGIN, AccessRequest, Ticket
+from tickets.states import EndReason, State
+
+MAILS = 3
+REISSUE_FOR = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignInLink:
+    """A login ticket's key, in the answer to the POST that made it and nowhere else."""
+
+    request_id: int
+    key: str
+    expires_at: datetime
+
+
+def look(*, key: str, user_id: int, runtime: Runtime) -> tuple[AccessRequest, Ticket]:
+    """Return what a confirmation link is about, without writing anything.
+
+    Raises
+    ------
+    NotFound
+        When the link is not one, or not this person's.
+    Conflict
+        When the request was confirmed already.
+    Gone
+        When it was used, replaced or has expired.
+    """
+    ticket = tokens.find(key, purpose=CONFIRM, runtime=runtime)
+    request = db.session.get_one(AccessRequest, ticket.request_id)
+    if request.requester_id != user_id:
+        raise NotFound(tokens.NO_LINK)
+    if ticket.used_at is not None and State(request.state) in (State.READY, State.ACTIVE):
+        raise _confirmed_already(request)
+    tokens.refuse_spent(ticket, now=runtime.now())
+    return request, ticket
+
+
+@retried_once
+def confirm(*, key: str, user_id: int, answer: str, runtime: Runtime) -> SignInLink:
+    """Judge a fresh second factor for a request; on success the confirm ticket is used and a login ticket made.
+
+    A repeat (reload, Back, a second click) is answered before any code is judged, so it costs no code and counts as
+    no guess.
+
+    Raises
+    ------
+    NotFound, Gone, Conflict
+        As ``look``; also when the request moved on.
+    Invalid
+        When the code is not right; it was counted.
+    RateLimited
+        While the pause after wrong codes lasts.
+    """
+    found = tokens.find(key, purpose=CONFIRM, runtime=runtime)
+    ticket_id, request_id = found.id, found.request_id
+    link = None
+    with transaction():
+        user = lock(User, user_id)
+        request = db.session.get_one(AccessRequest, request_id)
+        if user is None or request.requester_id != user_id:
+            raise NotFound(tokens.NO_LINK)
+        _refuse_powerless(user)
+        _refuse_repeat(request, ticket_id, runtime)
+        verdict = factors.judge(user_id=user_id, answer=answer, runtime=runtime)
+        request = locked(request_id)
+        ticket = lock(Ticket, ticket_id)
+        now = runtime.now()
+        if ticket is None or request.state != State.AWAITING_CONFIRMATION:
+            raise _confirmed_already(request)
+        tokens.refuse_spent(ticket, now=now)
+        actor = Actor(id=user.id, name=user.full_name)
+        if verdict.refusal is None:
+            tokens.use(ticket, now=now)
+            move(request, State.READY, now=now, confirmed_at=now)
+            record(
+                "access.confirmed",
+                instance_id=request.instance_id,
+                actor=actor,
+                at=now,
+                request_id=request.id,
+                factor=verdict.kind,
+            )
+            link = _login_link(request, now=now, expires_at=now + runtime.settings.ticket_ttl, runtime=runtime)
+        elif verdict.counts_as_wrong:
+            record("access.wrong_code", instance_id=request.instance_id, actor=actor, at=now, request_id=request.id)
+    verdict.raise_if_refused()
+    if link is None:
+        raise RuntimeError("a right code made no link")
+    return link
+
+
+@retried_once
+def send_again(*, request_id: int, user_id: int, runtime: Runtime) -> None:
+    """Void the confirmation link and mail a new one: three mails in all, never past 30 minutes (design §2).
+
+    Raises
+    ------
+    NotFound
+        When the request is not this person's.
+    Conflict
+        When it awaits no confirmation any more, or no further mail is allowed.
+    """
+    with transaction():
+        request, now = _own(request_id, user_id, State.AWAITING_CONFIRMATION, runtime)
+        if request.confirmation_mails >= MAILS + 1:
+            raise Conflict("The confirmation was mailed three times again. Cancel this request and ask anew.")
+        expires_at = reissued_until(request, now=now, runtime=runtime)
+        key = tokens.issue(request_id=request.id, purpose=CONFIRM, now=now, expires_at=expires_at, runtime=runtime)
+        notices.send_confirmation(request, key=key, expires_at=expires_at, now=now, runtime=runtime)
+        record(
+            "access.confirmation_sent_again",
+            instance_id=request.instance_id,
+            actor=_requester(request),
+            at=now,
+            request_id=request.id,
+        )
+
+
+@retried_once
+def open_confirmation(*, request_id: int, user_id: int, runtime: Runtime) -> str:
+    """Return the key of a new confirmation link for the page itself, where no mail carries it.
+
+    Raises
+    ------
+    NotFound, Conflict
+        As ``send_again``; also when confirmation goes by mail.
+    """
+    if runtime.settings.confirms_by_mail:
+        raise Conflict("The confirmation link is in the mail.")
+    with transaction():
+        request, now = _own(request_id, user_id, State.AWAITING_CONFIRMATION, runtime)
+        expires_at = reissued_until(request, now=now, runtime=runtime)
+        return tokens.issue(request_id=request.id, purpose=CONFIRM, now=now, expires_at=expires_at, runtime=runtime)
+
+
+@retried_once
+def new_sign_in_link(*, request_id: int, user_id: int, runtime: Runtime) -> SignInLink:
+    """Void the login link and make a new one; the second factor that was given for this request stays given.
+
+    Raises
+    ------
+    NotFound, Conflict
+        As ``send_again``.
+    """
+    with transaction():
+        request, now = _own(request_id, user_id, State.READY, runtime)
+        record(
+            "access.new_link", instance_id=request.instance_id, actor=_requester(request), at=now, request_id=request.id
+        )
+        expires_at = reissued_until(request, now=now, runtime=runtime)
+        return _login_link(request, now=now, expires_at=expires_at, runtime=runtime)
+
+
+@retried_once
+def disown(*, key: str, user_id: int, runtime: Runtime) -> None:
+    """Cancel a request that the person says was not theirs, and tell the other omniadmins.
+
+    Raises
+    ------
+    NotFound, Gone, Conflict
+        As ``look``.
+    """
+    request_id = look(key=key, user_id=user_id, runtime=runtime)[0].id
+    with transaction():
+        request, now = _own(request_id, user_id, State.AWAITING_CONFIRMATION, runtime)
+        actor = _requester(request)
+        begin_ending(request, reason=EndReason.NOT_ME, actor=actor, now=now)
+        notices.warn_other_omniadmins(request, actor=actor, now=now, runtime=runtime)
+
+
+def reissued_until(request: AccessRequest, *, now: datetime, runtime: Runtime) -> datetime:
+    """Return until when a replacing ticket works: never past 30 minutes after provisioning.
+
+    Raises
+    ------
+    Conflict
+        When those 30 minutes are over.
+    """
+    end = (request.provisioned_at or now) + REISSUE_FOR
+    if now >= end:
+        raise Conflict("This request is older than 30 minutes. Cancel it and ask anew.")
+    return min(now + runtime.settings.ticket_ttl, end)
+
+
+def _login_link(request: AccessRequest, *, now: datetime, expires_at: datetime, runtime: Runtime) -> SignInLink:
+    key = tokens.issue(request_id=request.id, purpose=LOGIN, now=now, expires_at=expires_at, runtime=runtime)
+    return SignInLink(request_id=request.id, key=key, expires_at=expires_at)
+
+
+def _own(request_id: int, user_id: int, state: State, runtime: Runtime) -> tuple[AccessRequest, datetime]:
+    """Lock a person's own request and require its state, and that its live ticket has not run out."""
+    user = lock(User, user_id)
+    request = locked(request_id)
+    now = runtime.now()
+    if user is None or request.requester_id != user_id:
+        raise NotFound("There is no such request.")
+    _refuse_powerless(user)
+    if request.state != state or tokens.live_until(request_id=request.id, now=now) is None:
+        raise Conflict("This request has moved on meanwhile. Its page shows where it stands.")
+    return request, now
+
+
+def _refuse_repeat(request: AccessRequest, ticket_id: int, runtime: Runtime) -> None:
+    if request.state != State.AWAITING_CONFIRMATION:
+        raise _confirmed_already(request)
+    tokens.refuse_spent(db.session.get_one(Ticket, ticket_id, populate_existing=True), now=runtime.now())
+
+
+def _refuse_powerless(user: User) -> None:
+    if user.role != OMNIADMIN or not user.active or user.temporary:
+        raise Forbidden("Only active omniadmins can go on with a request.")
+
+
+def _requester(request: AccessRequest) -> Actor:
+    return Actor(id=request.requester_id, name=request.requester_name)
+
+
+def _confirmed_already(request: AccessRequest) -> Conflict:
+    words = {
+        State.READY: "You confirmed this request already. Its page has the way in.",
+        State.ACTIVE: "You confirmed this request already, and are inside.",
+    }
+    message = words.get(State(request.state), "This request is over.")
+    return Conflict(message, next_url=f"/access/{request.public_id}", next_label="Open the request")

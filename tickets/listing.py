@@ -1,0 +1,65 @@
+"""What on-demand access adds to the list of instances: the row action, the policy, and what goes on now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from flask import Flask, url_for
+
+from instances.actions import Badge, Column, RowAction, instance_list
+from instances.models import VirtualInstance
+from tempadmin.runtime import current_runtime
+from tempadmin.web import words
+from tickets import policy, queries
+from tickets.models import AccessRequest
+from tickets.request import target_of
+from tickets.states import State
+
+POLICY_WORDS = {
+    frozenset[str](): Badge("no approval"),
+    frozenset({"customer"}): Badge("asks its customer", "wait"),
+    frozenset({"omniadmin"}): Badge("second omniadmin", "wait"),
+    frozenset({"customer", "omniadmin"}): Badge("both", "wait"),
+}
+
+
+def init_app(app: Flask) -> None:
+    """Register the columns and the action."""
+    added = instance_list(app)
+    added.columns += [Column(title="Policy", cells=policies), Column(title="Now", cells=goings_on)]
+    added.actions.append(RowAction(label="Request admin access", url=_ask_url))
+
+
+def policies(instances: Sequence[VirtualInstance]) -> Mapping[int, Sequence[Badge]]:
+    """Say whose yes each instance wants."""
+    settings = current_runtime().settings
+    needed = {
+        instance.id: policy.approvals_needed(
+            target_of(instance),
+            everywhere_omniadmin=settings.require_omniadmin,
+            everywhere_customer=settings.require_customer,
+        )
+        for instance in instances
+    }
+    return {instance_id: [POLICY_WORDS[who]] for instance_id, who in needed.items()}
+
+
+def goings_on(instances: Sequence[VirtualInstance]) -> Mapping[int, Sequence[Badge]]:
+    """Say who is inside, and who is on the way."""
+    return {
+        instance_id: [_badge(request) for request in found]
+        for instance_id, found in queries.open_by_instance(instances).items()
+    }
+
+
+def _badge(request: AccessRequest) -> Badge:
+    if request.state == State.ACTIVE and request.ends_at is not None:
+        left = words.duration(request.ends_at - current_runtime().now())
+        return Badge(f"{request.requester_name} inside, {left} left", "alert")
+    return Badge(f"{request.requester_name} on the way", "wait")
+
+
+def _ask_url(instance: VirtualInstance) -> str | None:
+    if instance.is_default or instance.archived_at is not None:
+        return None
+    return url_for("console.ask", web_id=instance.web_id)

@@ -1,0 +1,138 @@
+"""Pages of on-demand access on a customer's instance: the way in, the banner, the way out."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask, abort, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from tempadmin.accounts import login
+from tempadmin.accounts.models import ADMINISTRATOR, LoginSession
+from tempadmin.accounts.web import client
+from tempadmin.errors import Gone
+from tempadmin.runtime import current_runtime
+from tempadmin.web import errors
+from tempadmin.web.context import current_instance
+from tempadmin.web.guard import allow, public
+from tempadmin.web.navigation import Banner, banner_sources
+from tempadmin.web.security import SESSION_COOKIE, delete_cookie, read_cookie, set_cookie
+from tickets import hand_off, queries
+from tickets.end import end_access
+from tickets.redeem import OtherTab, redeem
+from tickets.states import EndReason
+
+blueprint = Blueprint("portal", __name__)
+
+HAND_OFF_COOKIE = "tempadmin_handoff"
+WARN_IDLE_SECONDS = 300
+
+
+def init_app(app: Flask) -> None:
+    """Add the pages, and the banner above every page of a support session."""
+    app.register_blueprint(blueprint)
+    banner_sources(app).append(support_banner)
+
+
+@blueprint.get("/login/ticket")
+@public(place="customer")
+def open_link() -> Response:
+    """Open a one-time link: keep a verifier in this browser and lead it to the console. Nothing is written."""
+    runtime = current_runtime()
+    try:
+        departure = hand_off.depart(
+            key=request.args.get("key", ""),
+            instance_id=current_instance().id,
+            cookie=read_cookie(HAND_OFF_COOKIE),
+            runtime=runtime,
+        )
+    except Gone as gone:
+        return errors.page(410, gone.message, action=_console("Open your requests"))
+    response = redirect(departure.url, 303)
+    set_cookie(response, HAND_OFF_COOKIE, departure.cookie, max_age=departure.max_age)
+    return response
+
+
+@blueprint.get("/login/return")
+@public(place="customer")
+def come_back() -> Response:
+    """Let the browser in that left here with a verifier and comes back with its code (design §4.5, step 3)."""
+    if request.method == "HEAD":
+        abort(405)  # Flask answers HEAD on every GET route, and this one writes (S02)
+    runtime, instance = current_runtime(), current_instance()
+    kept = hand_off.open_cookie(read_cookie(HAND_OFF_COOKIE), instance_id=instance.id, runtime=runtime)
+    if kept is None:
+        message = "This browser did not begin here, or took too long. Open your link again, or make a new one."
+        return errors.page(409, message, title="Start again", action=_console("Start again"))
+    try:
+        secret = redeem(
+            kept=kept,
+            code=request.args.get("code", ""),
+            instance_id=instance.id,
+            present_session=read_cookie(SESSION_COOKIE),
+            client=client(),
+            runtime=runtime,
+        )
+    except OtherTab as error:
+        again = errors.Action("Start again", url_for("portal.open_link", key=kept.key))
+        return errors.page(409, error.message, title="Start again", action=again)
+    except Gone as gone:
+        response = errors.page(410, gone.message, action=_console("Open your requests"))
+        delete_cookie(response, HAND_OFF_COOKIE)
+        return response
+    response = redirect(url_for("home"), 303)
+    set_cookie(response, SESSION_COOKIE, secret)
+    delete_cookie(response, HAND_OFF_COOKIE)
+    return response
+
+
+@blueprint.post("/support-session/leave")
+@allow(ADMINISTRATOR, place="customer", support_only=True)
+def leave() -> Response:
+    """Log out and delete this account."""
+    session = login.acting_session()
+    if session is None or session.access_request_id is None:
+        abort(403)
+    end_access(
+        request_id=session.access_request_id, reason=EndReason.LOGOUT, actor=login.actor(), runtime=current_runtime()
+    )
+    response = redirect(url_for("portal.left"), 303)
+    delete_cookie(response, SESSION_COOKIE)
+    return response
+
+
+@blueprint.get("/left")
+@public(place="customer")
+def left() -> Response:
+    """Say that the access is over; the page stands on this host and links home."""
+    sentences = [
+        "You are logged out of this instance, and your temporary account is being deleted now.",
+        "The page of your request shows when it was read back as gone.",
+    ]
+    url = f"{current_runtime().settings.base_url}/access"
+    return make_response(render_template("tickets/left.html", sentences=sentences, console_url=url))
+
+
+def support_banner(session: LoginSession) -> Banner | None:
+    """Return the banner of a support session: who, where, why, how long, and the way out."""
+    found = queries.request_of_session(session)
+    if found is None:
+        return None
+    minutes = session.idle_seconds // 60
+    warning = (
+        f"Without a click for {minutes} min it ends by itself." if session.idle_seconds > WARN_IDLE_SECONDS else None
+    )
+    return Banner(
+        template="tickets/_support_banner.html",
+        context={
+            "kind": found.kind,
+            "person_name": session.actor_name,
+            "instance_name": found.instance_name,
+            "reason": found.reason,
+            "ends_at": session.expires_at,
+            "leave_url": url_for("portal.leave"),
+            "idle_warning": warning,
+        },
+    )
+
+
+def _console(label: str) -> errors.Action:
+    return errors.Action(label, f"{current_runtime().settings.base_url}/access")

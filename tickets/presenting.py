@@ -1,0 +1,90 @@
+"""What the console's pages show of a request: plain values for templates, made from rows."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from flask import url_for
+
+from tempadmin.accounts import login
+from tempadmin.outbox.queue import troubles
+from tempadmin.runtime import current_runtime
+from tempadmin.web.context import instance_source
+from tickets import queries, story
+from tickets.models import AccessRequest
+from tickets.states import OPEN, State
+
+PUBLIC_ID = re.compile(r"[A-Za-z0-9_-]{8,40}")
+
+
+def page_of(found: AccessRequest) -> dict[str, Any]:
+    """Return what a request's page shows."""
+    runtime, mine = current_runtime(), found.requester_id == login.person().id
+    state = State(found.state)
+    ticket = queries.live_ticket(found)
+    notes = troubles(request_id=found.id) if state == State.AWAITING_CONFIRMATION and mine else []
+    return {
+        "access": access_of(found),
+        "steps": story.steps(
+            found, ticket=ticket, forms=_step_forms(found) if mine else {}, by_mail=runtime.settings.confirms_by_mail
+        ),
+        "header_forms": _header_forms(found, state, mine=mine),
+        "note": f"The mail could not be sent yet ({notes[0]}). It is tried again; the request stands."
+        if notes
+        else None,
+    }
+
+
+def _step_forms(found: AccessRequest) -> dict[State, list[story.FormButton]]:
+    by_mail = current_runtime().settings.confirms_by_mail
+    endpoint, label = ("console.send_again", "Send again") if by_mail else ("entry.open_confirmation", "Confirm")
+    return {
+        State.AWAITING_CONFIRMATION: [story.FormButton(url_for(endpoint, public_id=found.public_id), label)],
+        State.READY: [story.FormButton(url_for("entry.new_link", public_id=found.public_id), "New sign-in link")],
+    }
+
+
+def _header_forms(found: AccessRequest, state: State, *, mine: bool) -> list[story.FormButton]:
+    if state not in OPEN:
+        return []
+    if mine and state != State.ACTIVE:
+        return [story.FormButton(url_for("console.cancel", public_id=found.public_id), "Cancel", "outline-danger")]
+    return [story.FormButton(url_for("console.end", public_id=found.public_id), "End access", "danger")]
+
+
+def access_of(found: AccessRequest) -> dict[str, Any]:
+    """Return a request's facts."""
+    mine = found.requester_id == login.person().id
+    stuck = queries.needs_attention(found, now=current_runtime().now())
+    sentence, tone = story.state_words(found, mine=mine, stuck=stuck)
+    instance = instance_source().by_id(found.instance_id)
+    return {
+        "instance_name": found.instance_name,
+        "host": instance.url.partition("//")[2] if instance else "",
+        "reason": found.reason,
+        "external_ticket": found.external_ticket,
+        "duration": found.duration_seconds,
+        "account_name": found.account_name,
+        "created_at": found.created_at,
+        "requester_name": found.requester_name,
+        "mine": mine,
+        "state": found.state,
+        "state_sentence": sentence,
+        "tone": tone,
+    }
+
+
+def row_of(found: AccessRequest, person_id: int) -> dict[str, Any]:
+    """Return a request as a row of the list."""
+    stuck = queries.needs_attention(found, now=current_runtime().now())
+    sentence, tone = story.state_words(found, mine=found.requester_id == person_id, stuck=stuck)
+    return {
+        "url": url_for("console.show", public_id=found.public_id),
+        "instance_name": found.instance_name,
+        "requester_name": found.requester_name,
+        "state_sentence": sentence,
+        "tone": tone,
+        "created_at": found.created_at,
+        "reason": found.reason,
+    }

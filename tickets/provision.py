@@ -1,0 +1,187 @@
+"""Making the temporary account: the intent is committed, the connector called, the outcome committed (design §2).
+
+Whoever dies between two of these steps leaves a state from which the job goes on: ``provisioning`` with an attempt
+whose deadline passes. Whoever comes back too late finds another state, and removes what it made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from instances.connectors.base import Account, ConnectorError
+from instances.connectors.registry import connector_for
+from tempadmin.accounts.models import ADMINISTRATOR, TEMPORARY, User
+from tempadmin.audit.log import SERVICE, record
+from tempadmin.db import db, transaction
+from tempadmin.errors import Conflict
+from tempadmin.runtime import Runtime
+from tickets import notices, tokens
+from tickets.end import account_of, begin_ending
+from tickets.machine import locked, move
+from tickets.models import CONFIRM, AccessRequest
+from tickets.states import EndReason, State
+
+ATTEMPTS = 3
+WINDOW = timedelta(seconds=60)
+PAUSE = timedelta(seconds=5)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    account: Account
+    connector: str
+    number: int
+
+
+def provision(*, request_id: int, runtime: Runtime) -> bool:
+    """Try once to make the account of a request in ``provisioning``; return whether it now awaits confirmation.
+
+    A transient failure is tried again by the job: three tries within 60 s, then the request ends.
+    """
+    attempt = _begin(request_id, runtime)
+    if attempt is None:
+        return False
+    connector = connector_for(attempt.connector)
+    try:
+        connector.create(attempt.account, still_wanted=lambda: _still_wanted(request_id))
+    except Conflict:
+        _create_returned(request_id, runtime)
+        return False
+    except ConnectorError as error:
+        _failed(request_id, attempt, error=str(error), permanent=error.permanent, runtime=runtime)
+        return False
+    except Exception as error:
+        log.exception("provisioning.failed", request_id=request_id)
+        _failed(request_id, attempt, error=type(error).__name__, permanent=False, runtime=runtime)
+        return False
+    if _succeeded(request_id, runtime):
+        return True
+    _remove_unwanted(attempt)
+    _create_returned(request_id, runtime)
+    return False
+
+
+def _begin(request_id: int, runtime: Runtime) -> _Attempt | None:
+    """Commit the intent: the reserved account row, the attempt's number, and until when it may take effect."""
+    with transaction(as_service=True):
+        request = locked(request_id)
+        now = runtime.now()
+        if request.state != State.PROVISIONING or request.next_attempt_at is None or now < request.next_attempt_at:
+            return None
+        started = request.provisioning_at or now
+        if request.create_attempts >= ATTEMPTS or (request.create_attempts and now - started >= WINDOW):
+            begin_ending(request, reason=EndReason.PROVISIONING_FAILED, actor=SERVICE, now=now)
+            return None
+        if request.subject_id is None:
+            _reserve(request, runtime)
+        request.create_attempts += 1
+        request.attempt_deadline = now + 2 * connector_for(request.connector).timeout
+        request.next_attempt_at = request.attempt_deadline
+        return _Attempt(account_of(request), request.connector, request.create_attempts)
+
+
+def _reserve(request: AccessRequest, runtime: Runtime) -> None:
+    """Insert the account's row, inactive and without credentials; its primary key is the ``b`` of its name."""
+    settings, now = runtime.settings, runtime.now()
+    user = User(
+        instance_id=request.instance_id,
+        kind=TEMPORARY,
+        role=ADMINISTRATOR,
+        email=f"reserved-{request.public_id}@{settings.user_email_domain}".lower(),
+        full_name=request.requester_name,
+        active=False,
+        created_at=now,
+        access_request_id=request.id,
+    )
+    db.session.add(user)
+    db.session.flush()
+    user.screen_name = f"{settings.user_prefix}_{request.requester_id}_{user.id}"
+    user.email = f"{user.screen_name}@{settings.user_email_domain}"
+    request.subject_id, request.account_name, request.account_email = user.id, user.screen_name, user.email
+
+
+def _still_wanted(request_id: int) -> None:
+    """Inside the connector's own transaction: hold the request's row and require that it is still provisioning.
+
+    Raises
+    ------
+    Conflict
+        When it was ended meanwhile.
+    """
+    if locked(request_id).state != State.PROVISIONING:
+        raise Conflict("This request was ended while its account was being made.")
+
+
+def _succeeded(request_id: int, runtime: Runtime) -> bool:
+    with transaction(as_service=True):
+        request = locked(request_id)
+        now = runtime.now()
+        if request.state != State.PROVISIONING:
+            return False
+        move(
+            request,
+            State.AWAITING_CONFIRMATION,
+            now=now,
+            provisioned_at=now,
+            attempt_deadline=None,
+            next_attempt_at=None,
+            last_error=None,
+        )
+        expires_at = now + runtime.settings.ticket_ttl
+        key = tokens.issue(request_id=request.id, purpose=CONFIRM, now=now, expires_at=expires_at, runtime=runtime)
+        if runtime.settings.confirms_by_mail:
+            notices.send_confirmation(request, key=key, expires_at=expires_at, now=now, runtime=runtime)
+        record(
+            "access.provisioned",
+            instance_id=request.instance_id,
+            actor=SERVICE,
+            at=now,
+            request_id=request.id,
+            account=request.account_name,
+        )
+    return True
+
+
+def _failed(request_id: int, attempt: _Attempt, *, error: str, permanent: bool, runtime: Runtime) -> None:
+    with transaction(as_service=True):
+        request = locked(request_id)
+        now = runtime.now()
+        if request.create_attempts == attempt.number:
+            request.attempt_deadline = None if permanent else request.attempt_deadline
+        if request.state != State.PROVISIONING:
+            return
+        record(
+            "access.provisioning_failed",
+            instance_id=request.instance_id,
+            actor=SERVICE,
+            at=now,
+            request_id=request.id,
+            error=error[:300],
+            attempt=attempt.number,
+        )
+        if permanent or attempt.number >= ATTEMPTS:
+            begin_ending(request, reason=EndReason.PROVISIONING_FAILED, actor=SERVICE, now=now)
+        else:
+            request.next_attempt_at = now + PAUSE
+        request.last_error = error[:300]
+
+
+def _create_returned(request_id: int, runtime: Runtime) -> None:
+    """The attempt came back and left nothing: the end need not wait for its deadline."""
+    with transaction(as_service=True):
+        request = locked(request_id)
+        if request.state == State.ENDING:
+            request.attempt_deadline, request.next_attempt_at = None, runtime.now()
+
+
+def _remove_unwanted(attempt: _Attempt) -> None:
+    """Remove what a lost race made; the request is ending, so the job would do it too."""
+    try:
+        connector_for(attempt.connector).remove(attempt.account)
+    except ConnectorError as error:
+        log.warning("removal.of_unwanted_failed", account=attempt.account.name, error=str(error))

@@ -1,0 +1,94 @@
+"""Reads about access requests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Select, or_, select
+
+from instances.models import VirtualInstance
+from tempadmin.accounts.models import LoginSession
+from tempadmin.db import db
+from tempadmin.errors import NotFound
+from tickets.models import AccessRequest, Ticket
+from tickets.states import OPEN, State
+
+STUCK_FAILURES, STUCK_AFTER = 3, timedelta(minutes=15)
+
+
+def by_public_id(public_id: str) -> AccessRequest:
+    """Return a request.
+
+    Raises
+    ------
+    NotFound
+        When there is none.
+    """
+    query = select(AccessRequest).where(AccessRequest.public_id == public_id)
+    request = db.session.scalars(query).one_or_none()
+    if request is None:
+        raise NotFound("There is no such request.")
+    return request
+
+
+def newest_first(*, requester_id: int | None = None, attention_at: datetime | None = None) -> Select[AccessRequest]:
+    """Return the query of requests: everybody's, one person's, or those whose removal is stuck (P11)."""
+    query = select(AccessRequest).order_by(AccessRequest.id.desc())
+    if requester_id is not None:
+        query = query.where(AccessRequest.requester_id == requester_id)
+    if attention_at is not None:
+        query = query.where(
+            AccessRequest.state == State.ENDING,
+            or_(
+                AccessRequest.removal_failures >= STUCK_FAILURES,
+                AccessRequest.ending_at <= attention_at - STUCK_AFTER,
+            ),
+        )
+    return query
+
+
+def needs_attention(request: AccessRequest, *, now: datetime) -> bool:
+    """Tell whether a removal is stuck: three failures, or a quarter of an hour (P11)."""
+    if request.state != State.ENDING or request.ending_at is None:
+        return False
+    return request.removal_failures >= STUCK_FAILURES or now - request.ending_at >= STUCK_AFTER
+
+
+def open_of(*, requester_id: int, instance_id: int) -> AccessRequest | None:
+    """Return a person's open request for an instance."""
+    query = select(AccessRequest).where(
+        AccessRequest.requester_id == requester_id,
+        AccessRequest.instance_id == instance_id,
+        AccessRequest.state.in_(OPEN),
+    )
+    return db.session.scalars(query).first()
+
+
+def names_of_open(*, requester_id: int) -> list[str]:
+    """Return the names of the instances for which a person has open requests."""
+    query = select(AccessRequest.instance_name).where(
+        AccessRequest.requester_id == requester_id, AccessRequest.state.in_(OPEN)
+    )
+    return list(db.session.scalars(query.order_by(AccessRequest.instance_name)))
+
+
+def open_by_instance(instances: Sequence[VirtualInstance]) -> Mapping[int, list[AccessRequest]]:
+    """Return the open requests of the given instances, in one query."""
+    ids = [instance.id for instance in instances]
+    found: dict[int, list[AccessRequest]] = {}
+    query = select(AccessRequest).where(AccessRequest.instance_id.in_(ids), AccessRequest.state.in_(OPEN))
+    for request in db.session.scalars(query.order_by(AccessRequest.id)):
+        found.setdefault(request.instance_id, []).append(request)
+    return found
+
+
+def live_ticket(request: AccessRequest) -> Ticket | None:
+    """Return a request's ticket that was neither used nor voided; its time may be over."""
+    query = select(Ticket).where(Ticket.request_id == request.id, Ticket.used_at.is_(None), Ticket.voided_at.is_(None))
+    return db.session.scalars(query).first()
+
+
+def request_of_session(session: LoginSession) -> AccessRequest | None:
+    """Return the request behind a support session."""
+    return db.session.get(AccessRequest, session.access_request_id) if session.access_request_id else None

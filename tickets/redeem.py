@@ -1,0 +1,186 @@
+"""Redemption: the one transaction that turns a ticket into a session (S03, S04, P2).
+
+It checks ticket, code and challenge, moves ``ready → active``, activates the account and creates the session. Of any
+number of browsers, tabs and rivals one gets through; the others find the ticket used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import update
+
+from tempadmin.accounts import sessions
+from tempadmin.accounts.models import OMNIADMIN, TEMPORARY, User
+from tempadmin.accounts.sign_in import Client
+from tempadmin.audit.log import Actor, record
+from tempadmin.db import claimed, db, lock, retried_once, transaction
+from tempadmin.errors import Conflict, Gone
+from tempadmin.runtime import Runtime
+from tickets import tokens
+from tickets.end import begin_ending
+from tickets.hand_off import Kept
+from tickets.machine import locked, move
+from tickets.models import LOGIN, AccessRequest, Ticket
+from tickets.states import OPEN, EndReason, State
+
+
+class OtherTab(Conflict):
+    """The code was not made for what this browser keeps: another tab began anew. The ticket still works."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    ticket_id: int
+    request_id: int
+    requester_id: int
+    subject_id: int
+
+
+@retried_once
+def redeem(
+    *, kept: Kept, code: str, instance_id: int, present_session: str | None, client: Client, runtime: Runtime
+) -> str:
+    """Redeem a ticket; return the new session's secret.
+
+    Parameters
+    ----------
+    kept
+        Verifier and key from this browser's hand-off cookie.
+    code
+        What the console answered. It is burned in any case, and never the ticket with it.
+    present_session
+        The session cookie that this browser holds on this host, if any: that session ends first.
+
+    Raises
+    ------
+    OtherTab
+        When code and browser do not belong together; **Start again** is the way on.
+    Gone
+        When the ticket was used or voided, or its time is over at the moment when its row is locked (P4, S05).
+    """
+    found = _find(kept.key, instance_id, runtime)
+    secret, refusal = "", None
+    with transaction():
+        requester, account = _locked_people(found)
+        old_sessions = _lock_requests(found, present_session, instance_id, runtime)
+        request, ticket = locked(found.request_id), lock(Ticket, found.ticket_id)
+        now = runtime.now()
+        fits = ticket is not None and tokens.code_fits(
+            ticket, code=code, verifier=kept.verifier, now=now, runtime=runtime
+        )
+        tokens.burn_code(code, runtime=runtime)
+        refusal = _refusal(request, ticket, requester, account, fits=fits, now=now)
+        if refusal is None and ticket is not None and requester is not None and account is not None:
+            actor = Actor(id=requester.id, name=requester.full_name)
+            _end_present(old_sessions, actor=actor, runtime=runtime)
+            tokens.use(ticket, now=now)
+            move(
+                request,
+                State.ACTIVE,
+                now=now,
+                started_at=now,
+                ends_at=now + timedelta(seconds=request.duration_seconds),
+            )
+            _activate(account)
+            record(
+                "access.entered",
+                instance_id=instance_id,
+                actor=actor,
+                at=now,
+                request_id=request.id,
+                account=request.account_name,
+                address=client.address,
+            )
+            secret = sessions.open_session(
+                user=account,
+                actor=actor,
+                now=now,
+                lifetime=timedelta(seconds=request.duration_seconds),
+                idle=runtime.settings.idle_timeout,
+                mfa_at=request.confirmed_at,
+                access_request_id=request.id,
+                address=client.address,
+                user_agent=client.user_agent,
+                runtime=runtime,
+            )
+    if refusal is not None:
+        raise refusal
+    return secret
+
+
+def _find(key: str, instance_id: int, runtime: Runtime) -> _Found:
+    """Find rows by the key that the cookie keeps; everything is read again under lock."""
+    ticket = tokens.find(key, purpose=LOGIN, runtime=runtime)
+    request = db.session.get_one(AccessRequest, ticket.request_id)
+    if request.instance_id != instance_id or request.subject_id is None:
+        raise Gone(tokens.SPENT)
+    return _Found(
+        ticket_id=ticket.id,
+        request_id=request.id,
+        requester_id=request.requester_id,
+        subject_id=request.subject_id,
+    )
+
+
+def _locked_people(found: _Found) -> tuple[User | None, User | None]:
+    """Lock requester and account, by ascending id."""
+    people = {user_id: lock(User, user_id) for user_id in sorted((found.requester_id, found.subject_id))}
+    return people[found.requester_id], people[found.subject_id]
+
+
+def _lock_requests(
+    found: _Found, present: str | None, instance_id: int, runtime: Runtime
+) -> list[tuple[int, int | None]]:
+    """Lock this request and that of the session which the browser holds, by ascending id; return that session."""
+    old = sessions.find(present, instance_id=instance_id, runtime=runtime) if present else None
+    rows = [] if old is None or old.ended_at is not None else [(old.id, old.access_request_id)]
+    others = {request_id for _, request_id in rows if request_id is not None}
+    for request_id in sorted({found.request_id} | others):
+        locked(request_id)
+    return rows
+
+
+def _refusal(
+    request: AccessRequest,
+    ticket: Ticket | None,
+    requester: User | None,
+    account: User | None,
+    *,
+    fits: bool,
+    now: datetime,
+) -> Conflict | Gone | None:
+    """Return why this redemption is refused. The code is burned all the same, so this is raised after the commit."""
+    if ticket is None or request.state != State.READY:
+        return Gone(tokens.SPENT)
+    try:
+        tokens.refuse_spent(ticket, now=now)
+    except Gone as gone:
+        return gone
+    if requester is None or not requester.active or requester.role != OMNIADMIN:
+        return Gone("Whoever asked for this access may not enter any more.")
+    if account is None or account.kind != TEMPORARY or account.access_request_id != request.id:
+        return Gone("The temporary account is gone.")
+    if not fits:
+        return OtherTab("This window belongs to an older try. Your link still works: start again.")
+    return None
+
+
+def _end_present(rows: list[tuple[int, int | None]], *, actor: Actor, runtime: Runtime) -> None:
+    """End the session that lives in this browser on this host; a support session's request with it."""
+    for session_id, request_id in rows:
+        now = runtime.now()
+        if request_id is not None:
+            request = locked(request_id)
+            if State(request.state) in OPEN:
+                begin_ending(request, reason=EndReason.REPLACED, actor=actor, now=now)
+        sessions.revoke([session_id], reason=EndReason.REPLACED, now=now)
+
+
+def _activate(account: User) -> None:
+    """Let the account act: inactive until this moment, and only its one session ever acts as it."""
+    inactive = update(User).where(User.id == account.id, User.kind == TEMPORARY, User.active.is_(False))
+    if not claimed(inactive.values(active=True)):
+        raise Conflict("The temporary account was active already.")
+    db.session.refresh(account)

@@ -1,0 +1,153 @@
+"""A request told as a time line: what is done, what is now, what is next (``../shared/pages``, picture 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from tempadmin.web import words
+from tickets.models import AccessRequest, Ticket
+from tickets.states import OPEN, EndReason, State
+
+Tone = Literal["quiet", "wait", "alert", "good"]
+StepKind = Literal["done", "now", "next", "failed"]
+
+
+@dataclass(frozen=True)
+class FormButton:
+    """A button that posts."""
+
+    url: str
+    label: str
+    style: str = "outline-secondary"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One point of the time line."""
+
+    title: str
+    kind: StepKind
+    detail: str = ""
+    at: datetime | None = None
+    until: datetime | None = None
+    forms: list[FormButton] = field(default_factory=list)
+
+
+END_WORDS: dict[EndReason, str] = {
+    EndReason.LOGOUT: "Logged out",
+    EndReason.CANCELLED: "Cancelled",
+    EndReason.NOT_ME: "Cancelled: “this was not me”",
+    EndReason.REJECTED: "Rejected",
+    EndReason.LAPSED: "Lapsed: the time to go on was over",
+    EndReason.TIME_LIMIT: "Time limit reached",
+    EndReason.IDLE: "Ended: nobody was at work for too long",
+    EndReason.PROVISIONING_FAILED: "The account could not be made",
+    EndReason.ENDED_BY_REQUESTER: "Ended by the requester",
+    EndReason.ENDED_BY_OMNIADMIN: "Ended by an omniadmin",
+    EndReason.ENDED_BY_CUSTOMER: "Ended by the customer",
+    EndReason.REPLACED: "Ended: the same browser entered again",
+    EndReason.REQUESTER_SIGNED_OUT: "Ended: the requester signed out",
+    EndReason.REQUESTER_DISABLED: "Ended: the requester is no omniadmin any more",
+    EndReason.INSTANCE_ARCHIVED: "Ended: the instance was archived",
+    EndReason.CLEANED_UP: "Ended by the clean-up",
+}
+
+STATE_WORDS: dict[State, tuple[str, Tone]] = {
+    State.PENDING_APPROVAL: ("waiting for approval", "wait"),
+    State.APPROVED: ("approved; waiting for Start", "wait"),
+    State.PROVISIONING: ("the account is being made", "wait"),
+    State.AWAITING_CONFIRMATION: ("waiting for your second factor", "wait"),
+    State.READY: ("the way in is open", "wait"),
+    State.ACTIVE: ("inside", "alert"),
+    State.ENDING: ("over; the account is being removed", "wait"),
+    State.ENDED: ("ended; nothing is left", "quiet"),
+}
+
+
+def state_words(request: AccessRequest, *, mine: bool, stuck: bool = False) -> tuple[str, Tone]:
+    """Return a request's state in a few words, and how loud they are."""
+    state = State(request.state)
+    if stuck:
+        return "over; the account could not be removed yet", "alert"
+    if state == State.AWAITING_CONFIRMATION and not mine:
+        return f"waiting for {request.requester_name}'s second factor", "wait"
+    if state == State.ENDED:
+        reason = END_WORDS[EndReason(request.end_reason)] if request.end_reason else "ended"
+        return f"{reason[0].lower()}{reason[1:]}; nothing is left", "quiet"
+    return STATE_WORDS[state]
+
+
+def steps(
+    request: AccessRequest, *, ticket: Ticket | None, forms: dict[State, list[FormButton]], by_mail: bool
+) -> list[Step]:
+    """Return the time line of a request."""
+    told = [_asked(request), *_made(request)]
+    if request.confirmed_at is not None:
+        told.append(Step(title="Confirmed with a second factor", kind="done", at=request.confirmed_at))
+    if request.started_at is not None:
+        told.append(Step(title=f"Signed in to {request.instance_name}", kind="done", at=request.started_at))
+    state = State(request.state)
+    if state in OPEN:
+        return [*told, *_ahead(request, state, ticket, forms.get(state, []), by_mail=by_mail)]
+    return [*told, *_over(request)]
+
+
+def _asked(request: AccessRequest) -> Step:
+    facts = [f"“{request.reason}”", request.external_ticket, words.duration(request.duration_seconds)]
+    return Step(
+        title="Requested", kind="done", at=request.created_at, detail=" · ".join(fact for fact in facts if fact)
+    )
+
+
+def _made(request: AccessRequest) -> list[Step]:
+    if request.provisioned_at is None:
+        return []
+    title = f"Started, account {request.account_name} made"
+    return [Step(title=title, detail="It could not sign in yet.", kind="done", at=request.provisioned_at)]
+
+
+def _ahead(
+    request: AccessRequest, state: State, ticket: Ticket | None, forms: list[FormButton], *, by_mail: bool
+) -> list[Step]:
+    until = ticket.expires_at if ticket is not None else None
+    mail = f"We sent a link to {request.requester_email}. It works once, in the browser where you are signed in."
+    here = "Open the confirmation here. It asks for a fresh code from your authenticator."
+    entry = f"Sign in to {request.instance_name}"
+    leave = Step(title="Leave; the account is deleted", kind="next")
+    if state == State.PROVISIONING:
+        detail = "This takes a few seconds. Reload this page."
+        if request.last_error:
+            detail = f"The directory did not take it: {request.last_error}. It is tried again."
+        now = Step(title="The account is being made", kind="now", detail=detail)
+        return [now, Step(title="Confirm that it is you", kind="next"), Step(title=entry, kind="next"), leave]
+    if state == State.AWAITING_CONFIRMATION:
+        detail = mail if by_mail else here
+        now = Step(title="Confirm that it is you", kind="now", detail=detail, until=until, forms=forms)
+        return [now, Step(title=entry, kind="next"), leave]
+    if state == State.READY:
+        detail = "The one-time link was shown when you confirmed. Lost it? A new one makes the old one worthless."
+        return [Step(title=entry, kind="now", detail=detail, until=until, forms=forms), leave]
+    if state == State.ACTIVE:
+        detail = "Log out on the instance when you are done; the account is deleted at once."
+        return [Step(title="Inside", kind="now", detail=detail, until=request.ends_at, forms=forms), leave]
+    return [Step(title=STATE_WORDS[state][0].capitalize(), kind="now", forms=forms), leave]
+
+
+def _over(request: AccessRequest) -> list[Step]:
+    reason = EndReason(request.end_reason or EndReason.CLEANED_UP)
+    failed = reason in (EndReason.PROVISIONING_FAILED, EndReason.NOT_ME)
+    by = "" if request.ended_by_name in (None, "tempadmin") else f"By {request.ended_by_name}."
+    told = [Step(title=END_WORDS[reason], detail=by, kind="failed" if failed else "done", at=request.ending_at)]
+    if request.state == State.ENDING:
+        tries = f"Tried {request.removal_failures} times: {request.last_error}." if request.removal_failures else ""
+        told.append(Step(title="The account is being removed", detail=tries, kind="now"))
+    elif request.account_name and request.ended_at and request.ending_at:
+        took = words.duration(request.ended_at - request.ending_at)
+        soon = "at once" if (request.ended_at - request.ending_at).total_seconds() < 1 else f"{took} later"
+        detail = f"{request.account_name} is gone, {soon}; it was read back to be sure."
+        told.append(Step(title="Account deleted", detail=detail, kind="done", at=request.ended_at))
+    else:
+        told.append(Step(title="Nothing had been made", kind="done", at=request.ended_at))
+    return told

@@ -1,0 +1,148 @@
+"""Tickets and their keys: made from a CSPRNG, stored as keyed digests, each purpose with salts of its own (S01, S06).
+
+A key is the secret signed by itsdangerous under its purpose's salt: what is garbled, or was made for anything else,
+is turned away before the database is asked. Whether a ticket still works is decided by the row alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from datetime import datetime, timedelta
+
+from itsdangerous import BadSignature
+from sqlalchemy import select, update
+
+from tempadmin.db import claimed, db
+from tempadmin.errors import Gone, NotFound
+from tempadmin.keys import new_secret
+from tempadmin.runtime import Runtime
+from tickets.models import Ticket
+
+CODE_PURPOSE = "ticket.code"
+CODE_LIVES = timedelta(seconds=60)
+NO_LINK = "There is no such link here."
+SPENT = "This link was used already, replaced by a newer one, or its time is over."
+
+
+def issue(*, request_id: int, purpose: str, now: datetime, expires_at: datetime, runtime: Runtime) -> str:
+    """Void a request's live ticket for the purpose, add a new one to the open transaction, return its key."""
+    void(request_id=request_id, now=now, purpose=purpose)
+    secret = new_secret()
+    db.session.add(
+        Ticket(
+            request_id=request_id,
+            purpose=purpose,
+            digest=runtime.keys.digest(_salt(purpose), secret),
+            issued_at=now,
+            expires_at=expires_at,
+        )
+    )
+    db.session.flush()
+    return str(runtime.keys.serializer(_salt(purpose)).dumps(secret))
+
+
+def void(*, request_id: int, now: datetime, purpose: str | None = None) -> None:
+    """Make a request's live tickets worthless, codes included."""
+    live = update(Ticket).where(Ticket.request_id == request_id, Ticket.used_at.is_(None), Ticket.voided_at.is_(None))
+    if purpose is not None:
+        live = live.where(Ticket.purpose == purpose)
+    db.session.execute(live.values(voided_at=now, code_digest=None, code_challenge=None, code_expires_at=None))
+
+
+def find(key: str, *, purpose: str, runtime: Runtime) -> Ticket:
+    """Return the ticket that a key was made for, in whatever state it is; writes nothing.
+
+    Raises
+    ------
+    NotFound
+        When the key is garbled, forged, or of another purpose.
+    """
+    try:
+        secret = str(runtime.keys.serializer(_salt(purpose)).loads(key))
+    except BadSignature:
+        raise NotFound(NO_LINK) from None
+    digests = runtime.keys.digests(_salt(purpose), secret)
+    ticket = db.session.scalars(
+        select(Ticket).where(Ticket.digest.in_(digests), Ticket.purpose == purpose)
+    ).one_or_none()
+    if ticket is None:
+        raise NotFound(NO_LINK)
+    return ticket
+
+
+def live_until(*, request_id: int, now: datetime) -> datetime | None:
+    """Return until when a request's live ticket works, or ``None`` when it has none."""
+    return db.session.scalar(
+        select(Ticket.expires_at).where(
+            Ticket.request_id == request_id,
+            Ticket.used_at.is_(None),
+            Ticket.voided_at.is_(None),
+            Ticket.expires_at > now,
+        )
+    )
+
+
+def refuse_spent(ticket: Ticket, *, now: datetime) -> None:
+    """Refuse a ticket that was used or voided, or whose time is over: it works up to its expiry and not at it (P4).
+
+    Raises
+    ------
+    Gone
+        Always the same sentence, whatever the cause.
+    """
+    if ticket.used_at is not None or ticket.voided_at is not None or now >= ticket.expires_at:
+        raise Gone(SPENT)
+
+
+def use(ticket: Ticket, *, now: datetime) -> None:
+    """Use a ticket up by a guarded UPDATE in the open transaction (S04).
+
+    Raises
+    ------
+    Gone
+        When a rival was faster.
+    """
+    live = update(Ticket).where(
+        Ticket.id == ticket.id, Ticket.used_at.is_(None), Ticket.voided_at.is_(None), Ticket.expires_at > now
+    )
+    if not claimed(live.values(used_at=now, code_digest=None, code_challenge=None, code_expires_at=None)):
+        raise Gone(SPENT)
+
+
+def put_code(ticket: Ticket, *, challenge: str, now: datetime, runtime: Runtime) -> str:
+    """Put a fresh code for a browser's challenge on a locked ticket, in the place of a former one; return it."""
+    code = new_secret()
+    ticket.code_digest = runtime.keys.digest(CODE_PURPOSE, code)
+    ticket.code_challenge = challenge
+    ticket.code_expires_at = now + CODE_LIVES
+    return code
+
+
+def code_fits(ticket: Ticket, *, code: str, verifier: str, now: datetime, runtime: Runtime) -> bool:
+    """Tell whether a code is this ticket's, in time, and was made for the browser that holds the verifier."""
+    if ticket.code_digest is None or ticket.code_expires_at is None or now >= ticket.code_expires_at:
+        return False
+    digests = runtime.keys.digests(CODE_PURPOSE, code)
+    right_code = any(hmac.compare_digest(ticket.code_digest, digest) for digest in digests)
+    return right_code and hmac.compare_digest(ticket.code_challenge or "", challenge_of(verifier))
+
+
+def burn_code(code: str, *, runtime: Runtime) -> None:
+    """Make a presented code worthless in the open transaction: only that code, never its ticket (design §4.5)."""
+    digests = runtime.keys.digests(CODE_PURPOSE, code)
+    db.session.execute(
+        update(Ticket)
+        .where(Ticket.code_digest.in_(digests))
+        .values(code_digest=None, code_challenge=None, code_expires_at=None)
+    )
+
+
+def challenge_of(verifier: str) -> str:
+    """Return the challenge of a verifier: SHA-256, base64url without padding (RFC 7636, S256)."""
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+def _salt(purpose: str) -> str:
+    return f"ticket.{purpose}"
