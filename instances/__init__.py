@@ -1,0 +1,17 @@
+"""Where people are: virtual instances, their users, and the connectors that make and remove accounts."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from instances import actions, hosts, notices, web
+from instances.connectors.registry import init_app as init_connectors
+
+
+def init_app(app: Flask) -> None:
+    """Let the ground floor find instances by host, and add the pages."""
+    hosts.init_app(app)
+    init_connectors(app)
+    actions.init_app(app)
+    notices.init_app(app)
+    web.init_app(app)

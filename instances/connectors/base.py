@@ -1,0 +1,76 @@
+"""The contract between this service and a user directory.
+
+Every call can be repeated without harm, none is made inside a transaction (design §2), and none acts on an account
+whose exact name was not compared first: directories answer searches with strangers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """A temporary administrator as a directory sees it."""
+
+    instance_id: int
+    user_id: int
+    """Primary key of the reserved ``User`` row; the ``b`` of the account's name."""
+    request_id: int
+    """The access request that it is made for: our marker (an account is ours by record, never by its name)."""
+    name: str
+    email: str
+
+
+class ConnectorError(Exception):
+    """A directory did not do what it was asked; ``permanent`` says that asking again will not help."""
+
+    def __init__(self, message: str, *, permanent: bool = False) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+
+
+class Connector(Protocol):
+    """One kind of directory."""
+
+    timeout: timedelta
+    """How long one call may take; a create that was begun may take effect until twice this has passed."""
+
+    def create(self, account: Account, *, still_wanted: Callable[[], None]) -> None:
+        """Make the account: inactive, administrator, hidden, protected; look it up before.
+
+        Parameters
+        ----------
+        account
+            What to make. An account of this name that carries our marker is taken as made.
+        still_wanted
+            Raises ``Conflict`` when the request was ended meanwhile. A connector with transactions calls it inside
+            its own, a remote one just before it sends.
+
+        Raises
+        ------
+        ConnectorError
+            When it could not be made, or an account of this name exists that is not ours.
+        """
+        ...
+
+    def exists(self, account: Account) -> bool:
+        """Read back whether the account is there; the exact name counts."""
+        ...
+
+    def remove(self, account: Account) -> None:
+        """Disable, end sessions, delete, read back as gone. An account that is gone is a success.
+
+        Raises
+        ------
+        ConnectorError
+            When it is not known to be gone.
+        """
+        ...
+
+    def remove_many(self, accounts: Sequence[Account]) -> Mapping[int, ConnectorError | None]:
+        """Remove many accounts at once; return by user id why one is not known to be gone, or ``None``."""
+        ...

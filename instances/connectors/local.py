@@ -1,0 +1,89 @@
+"""The embedded connector: the instance's users are rows of our own table.
+
+Its transactions are short, so it can ask ``still_wanted`` inside them: a create that comes after the end of its
+request changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+
+from sqlalchemy import delete, select
+
+from instances.connectors.base import Account, ConnectorError
+from tempadmin.accounts import sessions
+from tempadmin.accounts.models import ADMINISTRATOR, TEMPORARY, User
+from tempadmin.db import db, lock, transaction
+from tempadmin.runtime import current_runtime
+
+BATCH = 100
+
+
+class LocalConnector:
+    """Makes and removes accounts in the embedded directory."""
+
+    timeout = timedelta(seconds=5)
+
+    def create(self, account: Account, *, still_wanted: Callable[[], None]) -> None:
+        """Complete the reserved row: administrator, still inactive. Lock order: the user's row, then the request's."""
+        with transaction(as_service=True):
+            row = lock(User, account.user_id)
+            still_wanted()
+            if row is None:
+                raise ConnectorError("the reserved account is gone", permanent=True)
+            _refuse_stranger(row, account)
+            row.role = ADMINISTRATOR
+
+    def exists(self, account: Account) -> bool:
+        """Read back whether the row is there."""
+        db.session.rollback()
+        return _read(account) is not None
+
+    def remove(self, account: Account) -> None:
+        """Disable, end sessions, delete, read back."""
+        error = self.remove_many([account])[account.user_id]
+        if error is not None:
+            raise error
+
+    def remove_many(self, accounts: Sequence[Account]) -> Mapping[int, ConnectorError | None]:
+        """Remove in batches of one transaction each, then read back."""
+        outcome: dict[int, ConnectorError | None] = {}
+        ordered = sorted(accounts, key=lambda one: one.user_id)
+        for at in range(0, len(ordered), BATCH):
+            batch = ordered[at : at + BATCH]
+            with transaction(as_service=True):
+                for account in batch:
+                    outcome[account.user_id] = _delete(account)
+            for account in batch:
+                if outcome[account.user_id] is None and self.exists(account):
+                    outcome[account.user_id] = ConnectorError("the account is still there")
+        return outcome
+
+
+def _delete(account: Account) -> ConnectorError | None:
+    row = lock(User, account.user_id)
+    if row is None:
+        return None
+    try:
+        _refuse_stranger(row, account)
+    except ConnectorError as error:
+        return error
+    row.active = False
+    sessions.revoke(sessions.live_ids(user_id=row.id), reason="account_removed", now=current_runtime().now())
+    db.session.flush()
+    db.session.execute(delete(User).where(User.id == account.user_id, User.kind == TEMPORARY))
+    return None
+
+
+def _read(account: Account) -> User | None:
+    return db.session.scalars(
+        select(User).where(User.id == account.user_id, User.kind == TEMPORARY, User.screen_name == account.name)
+    ).one_or_none()
+
+
+def _refuse_stranger(row: User, account: Account) -> None:
+    """Compare kind, exact name and our marker before anything is changed."""
+    ours = (row.kind, row.screen_name, row.access_request_id, row.instance_id)
+    if ours != (TEMPORARY, account.name, account.request_id, account.instance_id):
+        raise ConnectorError(f"account {account.user_id} is not the one that was asked for", permanent=True)

@@ -1,0 +1,166 @@
+"""The people of an instance, changed by its administrators or in a support session.
+
+Two rules hold in every use case, whatever the page showed: a temporary administrator is not there (P6), and a support
+session never changes role, address, password or factor of an account that exists (S25).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from instances.queries import visible
+from tempadmin.accounts import invitations, sessions
+from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, User
+from tempadmin.accounts.people import add_user, cleaned_name, refuse_reserved
+from tempadmin.audit.log import Actor, record
+from tempadmin.db import db, lock, transaction
+from tempadmin.errors import Conflict, Forbidden, Invalid, NotFound
+from tempadmin.outbox.queue import enqueue
+from tempadmin.runtime import Runtime
+
+INVITATION = "invitation"
+ROLES = (MEMBER, ADMINISTRATOR)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acting:
+    """Who changes something: the account, the real person, and the request of a support session."""
+
+    user_id: int
+    instance_id: int
+    actor: Actor
+    request_id: int | None
+
+
+def invite(*, acting: Acting, email: str, full_name: str, role: str, runtime: Runtime) -> int:
+    """Invite a new person by mail; return the account's id. What a support session invites is marked (S25).
+
+    Raises
+    ------
+    Invalid, Conflict
+        When address, name or role cannot be taken.
+    """
+    _check_role(role)
+    with transaction():
+        now = runtime.now()
+        user = add_user(
+            instance_id=acting.instance_id,
+            email=email,
+            full_name=full_name,
+            role=role,
+            now=now,
+            runtime=runtime,
+            made_in_request_id=acting.request_id,
+        )
+        key = invitations.invite(user=user, purpose=invitations.JOIN, now=now, runtime=runtime)
+        enqueue(
+            INVITATION,
+            recipient=user.email,
+            ids={"user": user.id},
+            secret=key,
+            useful_until=now + invitations.LIFETIME,
+            now=now,
+            runtime=runtime,
+        )
+        _record("user.invited", user, acting, runtime, role=role)
+        return user.id
+
+
+def edit(*, acting: Acting, user_id: int, full_name: str, role: str, runtime: Runtime) -> None:
+    """Change a person's name or role.
+
+    Raises
+    ------
+    NotFound
+        When there is no such person on this instance.
+    Forbidden
+        When a support session would change a role (S25).
+    Invalid, Conflict
+        When the name cannot be taken, or the last administrator would lose the role.
+    """
+    _check_role(role)
+    with transaction():
+        user = _locked(acting, user_id)
+        full_name = cleaned_name(full_name)
+        refuse_reserved(email=user.email, full_name=full_name, settings=runtime.settings)
+        if role != user.role:
+            if acting.request_id is not None:
+                raise Forbidden("A support session cannot change anybody's role.")
+            if role == MEMBER:
+                _keep_an_administrator(user)
+            sessions.revoke(sessions.live_ids(user_id=user.id), reason="role_changed", now=runtime.now())
+        user.full_name, user.role = full_name, role
+        _record("user.edited", user, acting, runtime, role=role)
+
+
+def deactivate(*, acting: Acting, user_id: int, runtime: Runtime) -> None:
+    """Keep a person out: their sessions end in the same transaction (S23).
+
+    Raises
+    ------
+    NotFound
+        When there is no such person on this instance.
+    Conflict
+        When it is oneself, or the last active administrator.
+    """
+    with transaction():
+        user = _locked(acting, user_id)
+        if user.id == acting.user_id:
+            raise Conflict("You cannot deactivate yourself.")
+        _keep_an_administrator(user)
+        user.active = False
+        sessions.revoke(sessions.live_ids(user_id=user.id), reason="deactivated", now=runtime.now())
+        _record("user.deactivated", user, acting, runtime)
+
+
+def activate(*, acting: Acting, user_id: int, runtime: Runtime) -> None:
+    """Let a person in again.
+
+    Raises
+    ------
+    NotFound
+        When there is no such person on this instance.
+    """
+    with transaction():
+        user = _locked(acting, user_id)
+        user.active = True
+        _record("user.activated", user, acting, runtime)
+
+
+def _locked(acting: Acting, user_id: int) -> User:
+    """Lock a visible person of this instance; everybody else does not exist here (P6, S31)."""
+    found = db.session.scalar(visible(instance_id=acting.instance_id).where(User.id == user_id))
+    user = None if found is None else lock(User, user_id)
+    if user is None:
+        raise NotFound("There is no such person here.")
+    return user
+
+
+def _keep_an_administrator(user: User) -> None:
+    if user.role != ADMINISTRATOR or not user.active:
+        return
+    others = visible(instance_id=user.instance_id).where(
+        User.role == ADMINISTRATOR, User.active.is_(True), User.id != user.id
+    )
+    if not db.session.scalar(select(func.count()).select_from(others.subquery())):
+        raise Conflict(f"{user.full_name} is the last active administrator here. Make somebody else one first.")
+
+
+def _check_role(role: str) -> None:
+    if role not in ROLES:
+        raise Invalid("Choose member or administrator.", field="role")
+
+
+def _record(event: str, user: User, acting: Acting, runtime: Runtime, **details: str) -> None:
+    record(
+        event,
+        instance_id=acting.instance_id,
+        actor=acting.actor,
+        at=runtime.now(),
+        request_id=acting.request_id,
+        user_id=user.id,
+        email=user.email,
+        **details,
+    )

@@ -1,0 +1,44 @@
+"""Virtual instances: data and constraints."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, Index, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tempadmin.db import Base, UtcDateTime
+
+
+class VirtualInstance(Base):
+    """One tenant: its own host name, its own users, its own policy."""
+
+    __tablename__ = "virtual_instances"
+    __table_args__ = (
+        CheckConstraint("is_default = (virtual_hostname IS NULL)", name="host"),
+        CheckConstraint("max_duration_seconds IS NULL OR max_duration_seconds > 0", name="max_duration"),
+        Index(
+            "uq_virtual_instances_is_default",
+            "is_default",
+            unique=True,
+            sqlite_where=text("is_default"),
+            postgresql_where=text("is_default"),
+        ),
+        Index("ix_virtual_instances_name_id", "name", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    web_id: Mapped[str] = mapped_column(String(63), unique=True)
+    """A DNS label; never changes."""
+    name: Mapped[str] = mapped_column(String(200))
+    virtual_hostname: Mapped[str | None] = mapped_column(String(253), unique=True)
+    """Lower-case A-label; the default instance has none: it answers at ``base_url``."""
+    is_default: Mapped[bool] = mapped_column(default=False)
+    connector: Mapped[str] = mapped_column(String(40), default="local")
+    time_zone: Mapped[str | None] = mapped_column(String(60))
+    require_omniadmin: Mapped[bool] = mapped_column(default=False)
+    require_customer: Mapped[bool] = mapped_column(default=False)
+    max_duration_seconds: Mapped[int | None]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    archived_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

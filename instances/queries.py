@@ -1,0 +1,45 @@
+"""Reads about instances and their users."""
+
+from __future__ import annotations
+
+from sqlalchemy import Select, or_, select
+
+from instances.models import VirtualInstance
+from tempadmin.accounts.models import REGULAR, User
+
+SORTS = {
+    "name": VirtualInstance.name,
+    "web_id": VirtualInstance.web_id,
+    "host": VirtualInstance.virtual_hostname,
+}
+
+
+def customers(*, search: str = "", sort: str = "name") -> Select[VirtualInstance]:
+    """Return the query of customers' instances whose name, web id or host contains the text, any case."""
+    column = SORTS[sort.removeprefix("-")]
+    order = column.desc() if sort.startswith("-") else column.asc()
+    query = select(VirtualInstance).where(VirtualInstance.is_default.is_(False), VirtualInstance.archived_at.is_(None))
+    if search:
+        query = query.where(
+            or_(
+                VirtualInstance.name.icontains(search, autoescape=True),
+                VirtualInstance.web_id.icontains(search, autoescape=True),
+                VirtualInstance.virtual_hostname.icontains(search, autoescape=True),
+            )
+        )
+    return query.order_by(order, VirtualInstance.id)
+
+
+def visible(*, instance_id: int) -> Select[User]:
+    """Return the query of an instance's people. Temporary administrators are not among them, ever (P6)."""
+    return select(User).where(User.instance_id == instance_id, User.kind == REGULAR)
+
+
+def people(*, instance_id: int, search: str = "") -> Select[User]:
+    """Return the query of an instance's people whose name or address contains the text, any case."""
+    query = visible(instance_id=instance_id)
+    if search:
+        query = query.where(
+            or_(User.full_name.icontains(search, autoescape=True), User.email.icontains(search, autoescape=True))
+        )
+    return query.order_by(User.full_name, User.id)
