@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from instances import actions, hosts, notices, web
+from instances import actions, hosts, notices, panel, web
 from instances.connectors.registry import init_app as init_connectors
 
 
@@ -15,3 +15,4 @@ def init_app(app: Flask) -> None:
     actions.init_app(app)
     notices.init_app(app)
     web.init_app(app)
+    panel.init_app(app)

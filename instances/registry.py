@@ -119,13 +119,16 @@ def _add(*, web_id: str, name: str, host: str | None, actor: Actor, now: datetim
     taken = select(VirtualInstance.id).where(VirtualInstance.virtual_hostname == host)
     if host is not None and db.session.scalar(taken):
         raise Conflict(f"The host name {host} is taken.")
-    row = VirtualInstance(
-        web_id=web_id, name=cleaned_name(name), virtual_hostname=host, is_default=host is None, created_at=now
-    )
+    return add_row(web_id=web_id, name=cleaned_name(name), host=host, actor=actor, now=now).id
+
+
+def add_row(*, web_id: str, name: str, host: str | None, actor: Actor, now: datetime) -> VirtualInstance:
+    """Add what was checked before to the open transaction, with its audit event."""
+    row = VirtualInstance(web_id=web_id, name=name, virtual_hostname=host, is_default=host is None, created_at=now)
     db.session.add(row)
     db.session.flush()
     record("instance.created", instance_id=row.id, actor=actor, at=now, web_id=web_id, host=host)
-    return row.id
+    return row
 
 
 def _is_address(host: str) -> bool:

@@ -1,26 +1,13 @@
-"""The list of instances on the console, and an instance's own control panel. Views only translate."""
+"""The list of virtual instances on the console. Views only translate."""
 
 from __future__ import annotations
 
-from typing import Any
-from zoneinfo import available_timezones
+from flask import Blueprint, Flask, current_app, render_template, request, url_for
 
-from flask import Blueprint, Flask, current_app, flash, redirect, render_template, request, url_for
-from flask_wtf import FlaskForm
-from werkzeug.wrappers import Response
-from wtforms import EmailField, SelectField, StringField, SubmitField
-from wtforms.validators import DataRequired, Length
-
-from instances import directory, queries
+from instances import queries
 from instances.actions import instance_list, links
-from instances.models import VirtualInstance
-from instances.preferences import change_preferences
-from tempadmin.accounts import login
-from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, OMNIADMIN, User
+from tempadmin.accounts.models import OMNIADMIN
 from tempadmin.db import db
-from tempadmin.errors import Conflict, Invalid, NotFound
-from tempadmin.runtime import current_runtime
-from tempadmin.web.context import current_instance
 from tempadmin.web.guard import allow
 from tempadmin.web.navigation import Item, items
 from tempadmin.web.paging import fetch_page
@@ -28,48 +15,14 @@ from tempadmin.web.paging import fetch_page
 blueprint = Blueprint("instances", __name__)
 
 LONGEST_SEARCH = 100
-ROLE_CHOICES = [(MEMBER, "member"), (ADMINISTRATOR, "administrator")]
-
-
-class InviteForm(FlaskForm):
-    """A new person."""
-
-    full_name = StringField("Full name", validators=[DataRequired("Give the person's name."), Length(max=200)])
-    email = EmailField("E-mail", validators=[DataRequired("Give an e-mail address."), Length(max=254)])
-    role = SelectField("Role", choices=ROLE_CHOICES, description="Administrators manage people and settings here.")
-    submit = SubmitField("Send invitation")
-
-
-class UserForm(FlaskForm):
-    """What can be changed about a person."""
-
-    full_name = StringField("Full name", validators=[DataRequired("Give the person's name."), Length(max=200)])
-    role = SelectField("Role", choices=ROLE_CHOICES)
-    submit = SubmitField("Save")
-
-
-class SettingsForm(FlaskForm):
-    """What can be changed about the instance."""
-
-    name = StringField("Name", validators=[DataRequired("Give the instance a name."), Length(max=200)])
-    time_zone = SelectField("Time zone", description="For people who chose none of their own.")
-    submit = SubmitField("Save")
 
 
 def init_app(app: Flask) -> None:
     """Add the pages and their places in the bar."""
     app.register_blueprint(blueprint)
-    items(app).extend(
-        [
-            Item(
-                label="Virtual instances",
-                endpoint="instances.list_instances",
-                order=10,
-                description="Every customer's instance: find one and see what goes on there.",
-            ),
-            Item(label="Users", endpoint="instances.list_users", order=10, description="The people of this instance."),
-            Item(label="Settings", endpoint="instances.settings", order=20, description="Name and time zone."),
-        ]
+    description = "Every customer's instance: find one and see what goes on there."
+    items(app).append(
+        Item(label="Virtual instances", endpoint="instances.list_instances", description=description, order=10)
     )
 
 
@@ -77,7 +30,7 @@ def init_app(app: Flask) -> None:
 @allow(OMNIADMIN, place="console")
 def list_instances() -> str:
     """List customers' instances with what other modules add."""
-    search, sort = _search(), request.args.get("sort", "name")
+    search, sort = search_text(), request.args.get("sort", "name")
     sort = sort if sort.removeprefix("-") in queries.SORTS else "name"
     found, page = fetch_page(db.session, queries.customers(search=search, sort=sort))
     instances = [row for (row,) in found]
@@ -99,161 +52,8 @@ def list_instances() -> str:
     )
 
 
-@blueprint.get("/users")
-@allow(ADMINISTRATOR, place="customer", support=True)
-def list_users() -> str:
-    """List the instance's people."""
-    search, acting = _search(), _acting()
-    found, page = fetch_page(db.session, queries.people(instance_id=acting.instance_id, search=search))
-    return render_template(
-        "instances/users.html",
-        q=search,
-        people=[_person_row(row, acting) for (row,) in found],
-        page=page,
-        invite_url=url_for("instances.invite"),
-    )
-
-
-@blueprint.route("/users/invite", methods=["GET", "POST"])
-@allow(ADMINISTRATOR, place="customer", support=True)
-def invite() -> str | Response | tuple[str, int]:
-    """Invite a new person."""
-    form = InviteForm()
-    if form.validate_on_submit():
-        try:
-            directory.invite(
-                acting=_acting(),
-                email=form.email.data or "",
-                full_name=form.full_name.data or "",
-                role=form.role.data,
-                runtime=current_runtime(),
-            )
-        except Invalid as error:
-            getattr(form, error.field or "email").errors = [error.message]
-        except Conflict as error:
-            form.email.errors = [error.message]
-        else:
-            flash(f"{form.full_name.data} is invited; the mail is on its way.", "success")
-            return redirect(url_for("instances.list_users"), 303)
-    return render_template("instances/invite.html", form=form), 400 if form.is_submitted() else 200
-
-
-@blueprint.route("/users/<int:user_id>", methods=["GET", "POST"])
-@allow(ADMINISTRATOR, place="customer", support=True)
-def edit_user(user_id: int) -> str | Response | tuple[str, int]:
-    """Show one person, and change what can be changed."""
-    user, acting = _find_user(user_id), _acting()
-    form = UserForm(obj=user)
-    in_support = acting.request_id is not None
-    if in_support:
-        del form.role
-    if form.validate_on_submit():
-        role = user.role if in_support else form.role.data
-        try:
-            directory.edit(
-                acting=acting,
-                user_id=user_id,
-                full_name=form.full_name.data or "",
-                role=role,
-                runtime=current_runtime(),
-            )
-        except Invalid as error:
-            getattr(form, error.field or "full_name").errors = [error.message]
-        else:
-            flash("Saved.", "success")
-            return redirect(url_for("instances.list_users"), 303)
-    user = _find_user(user_id)
-    locked = ["The e-mail address cannot be changed here."]
-    if in_support:
-        locked = ["Role, e-mail address, password and second factor cannot be changed in a support session."]
-    page = render_template(
-        "instances/user.html",
-        user=user,
-        form=form,
-        locked=locked,
-        deactivate_url=url_for("instances.deactivate", user_id=user.id) if user.active else None,
-        activate_url=None if user.active else url_for("instances.activate", user_id=user.id),
-    )
-    return page, 400 if form.is_submitted() else 200
-
-
-@blueprint.post("/users/<int:user_id>/deactivate")
-@allow(ADMINISTRATOR, place="customer", support=True)
-def deactivate(user_id: int) -> Response:
-    """Keep a person out."""
-    directory.deactivate(acting=_acting(), user_id=user_id, runtime=current_runtime())
-    flash("Deactivated; their sessions ended.", "success")
-    return redirect(url_for("instances.list_users"), 303)
-
-
-@blueprint.post("/users/<int:user_id>/activate")
-@allow(ADMINISTRATOR, place="customer", support=True)
-def activate(user_id: int) -> Response:
-    """Let a person in again."""
-    directory.activate(acting=_acting(), user_id=user_id, runtime=current_runtime())
-    flash("Activated.", "success")
-    return redirect(url_for("instances.list_users"), 303)
-
-
-@blueprint.route("/settings", methods=["GET", "POST"])
-@allow(ADMINISTRATOR, place="customer", support=True)
-def settings() -> str | Response | tuple[str, int]:
-    """Show and change the instance's own settings."""
-    acting = _acting()
-    row = db.session.get_one(VirtualInstance, acting.instance_id)
-    form = SettingsForm(name=row.name, time_zone=row.time_zone or "")
-    form.time_zone.choices = [("", "The browser's"), *((name, name) for name in sorted(available_timezones()))]
-    if form.validate_on_submit():
-        try:
-            change_preferences(
-                acting=acting, name=form.name.data or "", time_zone=form.time_zone.data, runtime=current_runtime()
-            )
-        except Invalid as error:
-            getattr(form, error.field or "name").errors = [error.message]
-        else:
-            flash("Saved.", "success")
-            return redirect(url_for("instances.settings"), 303)
-    facts = [("Web id", current_instance().web_id), ("Address", current_instance().url)]
-    page = render_template("instances/settings.html", form=form, facts=facts)
-    return page, 400 if form.is_submitted() else 200
-
-
-def _acting() -> directory.Acting:
-    session = login.acting_session()
-    if session is None:
-        raise NotFound("You are not signed in.")
-    return directory.Acting(
-        user_id=session.user_id,
-        instance_id=session.instance_id,
-        actor=login.actor(),
-        request_id=session.access_request_id,
-    )
-
-
-def _find_user(user_id: int) -> User:
-    query = queries.visible(instance_id=current_instance().id).where(User.id == user_id)
-    user = db.session.scalars(query).one_or_none()
-    if user is None:
-        raise NotFound("There is no such person here.")
-    return user
-
-
-def _person_row(user: User, acting: directory.Acting) -> dict[str, Any]:
-    status, tone = ("active", "good") if user.active else ("deactivated", "quiet")
-    if user.active and user.password_hash is None:
-        here = user.made_in_request_id is not None and user.made_in_request_id == acting.request_id
-        status, tone = ("invited in this session" if here else "invited"), "wait"
-    return {
-        "full_name": user.full_name,
-        "email": user.email,
-        "role": user.role,
-        "status": status,
-        "tone": tone,
-        "edit_url": url_for("instances.edit_user", user_id=user.id),
-    }
-
-
-def _search() -> str:
+def search_text() -> str:
+    """Return what was typed into a search field."""
     return request.args.get("q", "").strip()[:LONGEST_SEARCH]
 
 

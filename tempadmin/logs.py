@@ -37,6 +37,11 @@ def init_logging(app: Flask) -> None:
     app.after_request(_end)
 
 
+def only_warnings() -> None:
+    """Say nothing but warnings and errors: for a terminal that a person reads."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+
+
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Cut the values of secret parameters out of everything that is logged."""
     return {name: _redacted(value) for name, value in event.items()}

@@ -1,0 +1,104 @@
+"""Who lives in the demo world: the operator's three omniadmins, five customers, fifteen people."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from instances.registry import add_instance
+from tempadmin.accounts import factors
+from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, OMNIADMIN
+from tempadmin.accounts.passwords import hash_password
+from tempadmin.accounts.people import add_user
+from tempadmin.audit.log import SERVICE, record
+from tempadmin.db import db, transaction
+from tempadmin.runtime import Runtime
+from tempadmin.web.context import instance_source
+
+CONSOLE_ID, CONSOLE_NAME = "operator", "Operator"
+
+OMNIADMINS = (
+    ("ada@operator.example", "Ada Brandt"),
+    ("jon@operator.example", "Jon Reyes"),
+    ("mira@operator.example", "Mira Okafor"),
+)
+
+Person = tuple[str, str]
+
+CUSTOMERS: tuple[tuple[str, str, str, Person, tuple[Person, Person]], ...] = (
+    (
+        "acme",
+        "Acme Logistics",
+        "acme.example",
+        ("rosa", "Rosa Vidal"),
+        (("liam", "Liam Byrne"), ("kaya", "Kaya Demir")),
+    ),
+    (
+        "birch-health",
+        "Birch Health",
+        "birch.example",
+        ("maria", "Maria Lund"),
+        (("per", "Per Holm"), ("sofie", "Sofie Dahl")),
+    ),
+    (
+        "cobalt",
+        "Cobalt Energy",
+        "cobalt.example",
+        ("noor", "Noor Haddad"),
+        (("emil", "Emil Wirth"), ("tess", "Tess Moreau")),
+    ),
+    (
+        "delta",
+        "Delta Schools",
+        "delta.example",
+        ("iris", "Iris Novak"),
+        (("oscar", "Oscar Lima"), ("yuki", "Yuki Tanaka")),
+    ),
+    ("elm-bank", "Elm Bank", "elm.example", ("hugo", "Hugo Stein"), (("ana", "Ana Costa"), ("theo", "Theo Marsh"))),
+)
+
+
+def fill(world: dict[str, Any], *, runtime: Runtime) -> None:
+    """Add customers and people with the credentials that the folder keeps, in one transaction."""
+    home = instance_source().default()
+    if home is None:
+        raise RuntimeError("the demo world has no default instance")
+    hashes = {
+        person["email"]: hash_password(person["password"])
+        for group in [
+            world["omniadmins"],
+            *(one[role] for one in world["instances"] for role in ("administrators", "members")),
+        ]
+        for person in group
+    }
+    with transaction():
+        now = runtime.now()
+        for person in world["omniadmins"]:
+            user_id = _add(home.id, person, OMNIADMIN, hashes, now=now, runtime=runtime)
+            factors.enrol(user_id=user_id, seed=person["totp_secret"], step=0, now=now, runtime=runtime)
+        for one in world["instances"]:
+            host = f"{one['web_id']}.localhost"
+            instance_id = add_instance(
+                web_id=one["web_id"], name=one["name"], host=host, actor=SERVICE, now=now, runtime=runtime
+            )
+            for person in one["administrators"]:
+                _add(instance_id, person, ADMINISTRATOR, hashes, now=now, runtime=runtime)
+            for person in one["members"]:
+                _add(instance_id, person, MEMBER, hashes, now=now, runtime=runtime)
+    db.session.expire_all()
+
+
+def _add(
+    instance_id: int, person: dict[str, str], role: str, hashes: dict[str, str], *, now: datetime, runtime: Runtime
+) -> int:
+    user = add_user(
+        instance_id=instance_id,
+        email=person["email"],
+        full_name=person["name"],
+        role=role,
+        now=now,
+        runtime=runtime,
+    )
+    user.password_hash = hashes[user.email]
+    record("account.opened", instance_id=instance_id, actor=SERVICE, at=now, user_id=user.id, demo=True)
+    return user.id

@@ -1,0 +1,84 @@
+"""Importing many instances: every line is judged first, then all are written, or none."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from instances.models import VirtualInstance
+from instances.registry import LABEL, add_row, checked_host
+from tempadmin.accounts.people import cleaned_name
+from tempadmin.audit.log import Actor
+from tempadmin.db import db, transaction
+from tempadmin.errors import Invalid
+from tempadmin.runtime import Runtime
+
+COLUMNS = ["web_id", "name", "host"]
+STEP = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One good line."""
+
+    web_id: str
+    name: str
+    host: str
+
+
+def read(lines: Iterable[str], *, runtime: Runtime) -> tuple[list[Line], list[tuple[int, str]]]:
+    """Judge every line; return the good ones, and for each bad one its number and what is wrong with it."""
+    taken_ids = set(db.session.scalars(select(VirtualInstance.web_id)))
+    taken_hosts = set(db.session.scalars(select(VirtualInstance.virtual_hostname)))
+    good: list[Line] = []
+    bad: list[tuple[int, str]] = []
+    reader = csv.reader(lines)
+    header = [name.strip() for name in next(reader, [])]
+    if header != COLUMNS:
+        return [], [(1, f"the first line must be: {','.join(COLUMNS)}")]
+    for cells in reader:
+        if not any(cell.strip() for cell in cells):
+            continue
+        try:
+            line = _line(cells, runtime)
+            _refuse_taken(line, taken_ids, taken_hosts)
+        except Invalid as error:
+            bad.append((reader.line_num, error.message))
+            continue
+        taken_ids.add(line.web_id)
+        taken_hosts.add(line.host)
+        good.append(line)
+    return good, bad
+
+
+def write(lines: list[Line], *, actor: Actor, runtime: Runtime, progress: Callable[[int], None]) -> None:
+    """Write all lines in one transaction, each with its audit event; ``progress`` gets how many more are done."""
+    with transaction():
+        now = runtime.now()
+        for at in range(0, len(lines), STEP):
+            chunk = lines[at : at + STEP]
+            for line in chunk:
+                add_row(web_id=line.web_id, name=line.name, host=line.host, actor=actor, now=now)
+            db.session.flush()
+            progress(len(chunk))
+
+
+def _refuse_taken(line: Line, web_ids: set[str], hosts: set[str | None]) -> None:
+    if line.web_id in web_ids:
+        raise Invalid(f"the web id {line.web_id} is taken")
+    if line.host in hosts:
+        raise Invalid(f"the host name {line.host} is taken")
+
+
+def _line(cells: list[str], runtime: Runtime) -> Line:
+    if len(cells) != len(COLUMNS):
+        raise Invalid(f"has {len(cells)} columns instead of {len(COLUMNS)}")
+    web_id, name, host = (cell.strip() for cell in cells)
+    if not LABEL.fullmatch(web_id):
+        raise Invalid("the web id needs 1 to 63 lower-case letters, digits and inner hyphens")
+    if "\ufffd" in name:
+        raise Invalid("the name is not UTF-8")
+    return Line(web_id=web_id, name=cleaned_name(name), host=checked_host(host, runtime=runtime))

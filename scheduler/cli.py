@@ -1,0 +1,27 @@
+"""Commands of the scheduler."""
+
+from __future__ import annotations
+
+import click
+from flask import current_app
+
+from scheduler.process import run_forever
+from tempadmin.cli import with_app
+from tempadmin.runtime import Runtime
+
+
+def register(group: click.Group) -> None:
+    """Add ``tempadmin scheduler``."""
+    group.add_command(scheduler)
+
+
+@click.group()
+def scheduler() -> None:
+    """What happens by itself."""
+
+
+@scheduler.command()
+@with_app
+def run(_runtime: Runtime) -> None:
+    """Run jobs until SIGTERM or Ctrl-C; for the setting `scheduler = external`."""
+    run_forever(current_app._get_current_object())  # type: ignore[attr-defined]

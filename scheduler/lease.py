@@ -1,0 +1,89 @@
+"""The lease: of all processes that could run jobs one does, and another takes over when it dies.
+
+The row is taken, kept and given back by guarded updates. Its epoch grows with each take-over, and every claim of a run
+checks it in the same transaction, so a leader that slept through its lease does no harm when it wakes up (P14).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from datetime import timedelta
+
+from sqlalchemy import Update, select, update
+
+from scheduler.due_times import LONG_AGO
+from scheduler.models import SchedulerLease
+from scheduler.rows import locked
+from tempadmin.db import claimed, db, retried_once, transaction
+from tempadmin.runtime import Runtime
+
+NAME = "jobs"
+LEASE = timedelta(seconds=20)
+RENEW_EVERY = timedelta(seconds=5)
+"""A follower looks as often: after a SIGKILL the next leader is at work within ``LEASE + RENEW_EVERY``."""
+
+FREE = {"holder": "", "host": "", "epoch": 0, "acquired_at": LONG_AGO, "expires_at": LONG_AGO}
+
+
+def new_holder() -> str:
+    """Return a name that no other process has, nor ever had; call it after the fork."""
+    return f"{socket.gethostname()[:150]}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+@retried_once
+def acquire(*, holder: str, runtime: Runtime, lasts: timedelta = LEASE) -> int | None:
+    """Take the lease when nobody else holds it; return its new epoch, or ``None`` while another process leads.
+
+    A holder that asks again (it could not finish its take-over) gets a new epoch too.
+    """
+    # Followers ask every few seconds: while the leader lives this read is all, and nobody waits for a writer's lock.
+    rival = select(SchedulerLease.expires_at).where(SchedulerLease.name == NAME, SchedulerLease.holder != holder)
+    lapses = db.session.scalar(rival)
+    if lapses is not None and lapses > runtime.now():
+        return None
+    with transaction(as_service=True):
+        row = locked(SchedulerLease, NAME, **FREE)
+        now = runtime.now()
+        if row.expires_at > now and row.holder != holder:
+            return None
+        epoch = row.epoch + 1
+        taken = claimed(
+            update(SchedulerLease)
+            .where(SchedulerLease.name == NAME, SchedulerLease.epoch == epoch - 1)
+            .values(
+                holder=holder, host=socket.gethostname()[:255], epoch=epoch, acquired_at=now, expires_at=now + lasts
+            )
+        )
+        return epoch if taken else None
+
+
+@retried_once
+def renew(*, holder: str, epoch: int, runtime: Runtime, lasts: timedelta = LEASE) -> bool:
+    """Keep the lease; tell whether it is still ours. One that lapsed and that nobody took is."""
+    with transaction(as_service=True):
+        # Should this wait for the row, the time is an old one and the lease only ends sooner.
+        return claimed(_ours(holder, epoch).values(expires_at=runtime.now() + lasts))
+
+
+@retried_once
+def release(*, holder: str, epoch: int, runtime: Runtime) -> None:
+    """Give the lease back, so that the next leader need not wait; harmless when it is no longer ours."""
+    with transaction(as_service=True):
+        db.session.execute(_ours(holder, epoch).values(expires_at=runtime.now()))
+
+
+def held(epoch: int, runtime: Runtime) -> bool:
+    """Tell whether the lease of this epoch still holds, inside the open transaction.
+
+    The row stays locked until the transaction ends: what is committed with it was committed by the leader.
+    """
+    row = locked(SchedulerLease, NAME, **FREE)
+    return row.epoch == epoch and runtime.now() < row.expires_at
+
+
+def _ours(holder: str, epoch: int) -> Update:
+    return update(SchedulerLease).where(
+        SchedulerLease.name == NAME, SchedulerLease.holder == holder, SchedulerLease.epoch == epoch
+    )
