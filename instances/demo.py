@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 from blinker import Signal
-from flask import current_app
 
 from instances.demo_world import CONSOLE_ID, CONSOLE_NAME, CUSTOMERS, OMNIADMINS, fill
 from instances.registry import create_default
@@ -21,7 +20,7 @@ from tempadmin.audit.log import SERVICE
 from tempadmin.cli import data_option, reported
 from tempadmin.clock import SystemClock
 from tempadmin.logs import only_warnings
-from tempadmin.runtime import Runtime, current_runtime
+from tempadmin.runtime import Runtime, application, current_runtime
 from tempadmin.serving import serve, upgrade_database
 from tempadmin.settings import TOML_NAME, Settings, SettingsError, load_settings
 from tempadmin.web.context import instance_source
@@ -90,7 +89,7 @@ def prepare(folder: Path, *, port: int) -> Settings:
 def _make(world: dict[str, Any], runtime: Runtime) -> None:
     create_default(web_id=CONSOLE_ID, name=CONSOLE_NAME, actor=SERVICE, runtime=runtime)
     fill(world, runtime=runtime)
-    world_made.send(current_app._get_current_object(), runtime=runtime, world=world)  # type: ignore[attr-defined]
+    world_made.send(application(), runtime=runtime, world=world)
 
 
 def _new_world() -> dict[str, Any]:

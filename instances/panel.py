@@ -14,7 +14,6 @@ from wtforms.validators import DataRequired, Length
 from instances import directory, queries
 from instances.models import VirtualInstance
 from instances.preferences import change_preferences
-from instances.web import search_text
 from tempadmin.accounts import login
 from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, User
 from tempadmin.db import db
@@ -23,7 +22,7 @@ from tempadmin.runtime import current_runtime
 from tempadmin.web.context import current_instance
 from tempadmin.web.guard import allow
 from tempadmin.web.navigation import Item, items
-from tempadmin.web.paging import fetch_page
+from tempadmin.web.paging import fetch_page, search_text
 
 blueprint = Blueprint("panel", __name__)
 

@@ -8,7 +8,6 @@ from datetime import datetime
 
 import idna
 from blinker import Signal
-from flask import current_app
 from sqlalchemy import select
 
 from instances.hosts import base_host
@@ -19,7 +18,7 @@ from tempadmin.accounts.people import cleaned_name
 from tempadmin.audit.log import Actor, record
 from tempadmin.db import db, lock, transaction
 from tempadmin.errors import Conflict, Invalid, NotFound
-from tempadmin.runtime import Runtime
+from tempadmin.runtime import Runtime, application
 
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 LONGEST_HOST = 253
@@ -80,7 +79,7 @@ def archive_instance(*, web_id: str, actor: Actor, runtime: Runtime) -> None:
             raise Conflict("This instance cannot be archived: it is the default one, or archived already.")
         now = runtime.now()
         row.archived_at = now
-        app = current_app._get_current_object()  # type: ignore[attr-defined]
+        app = application()
         instance_archived.send(app, instance_id=row.id, at=now)
         live = select(LoginSession.id).where(LoginSession.instance_id == row.id, LoginSession.ended_at.is_(None))
         sessions.revoke(db.session.scalars(live).all(), reason="instance_archived", now=now)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, current_app, render_template, request, url_for
+from flask import Blueprint, Flask, render_template, request, url_for
 
 from instances import queries
 from instances.actions import instance_list, links
 from tempadmin.accounts.models import OMNIADMIN
 from tempadmin.db import db
+from tempadmin.runtime import application
 from tempadmin.web.guard import allow
 from tempadmin.web.navigation import Item, items
-from tempadmin.web.paging import fetch_page
+from tempadmin.web.paging import fetch_page, search_text
 
 blueprint = Blueprint("instances", __name__)
-
-LONGEST_SEARCH = 100
 
 
 def init_app(app: Flask) -> None:
@@ -34,7 +33,7 @@ def list_instances() -> str:
     sort = sort if sort.removeprefix("-") in queries.SORTS else "name"
     found, page = fetch_page(db.session, queries.customers(search=search, sort=sort))
     instances = [row for (row,) in found]
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = application()
     columns = instance_list(app).columns
     cells = [column.cells(instances) for column in columns]
     rows = [
@@ -50,11 +49,6 @@ def list_instances() -> str:
         rows=rows,
         page=page,
     )
-
-
-def search_text() -> str:
-    """Return what was typed into a search field."""
-    return request.args.get("q", "").strip()[:LONGEST_SEARCH]
 
 
 def _sort_url(name: str, present: str, search: str) -> str:

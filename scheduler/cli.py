@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import click
-from flask import current_app
 
 from scheduler.process import run_forever
 from tempadmin.cli import with_app
-from tempadmin.runtime import Runtime
+from tempadmin.runtime import Runtime, application
 
 
 def register(group: click.Group) -> None:
@@ -24,4 +23,4 @@ def scheduler() -> None:
 @with_app
 def run(_runtime: Runtime) -> None:
     """Run jobs until SIGTERM or Ctrl-C; for the setting `scheduler = external`."""
-    run_forever(current_app._get_current_object())  # type: ignore[attr-defined]
+    run_forever(application())

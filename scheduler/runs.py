@@ -18,7 +18,7 @@ from tempadmin.audit.log import Actor, record
 from tempadmin.db import db, retried_once, transaction
 from tempadmin.errors import Conflict, NotFound, Unavailable
 from tempadmin.jobs import Job, jobs
-from tempadmin.runtime import Runtime
+from tempadmin.runtime import Runtime, application
 from tempadmin.web.context import instance_source
 
 KEPT_RUNS = 200
@@ -68,7 +68,7 @@ def run_now(*, name: str, asked_by: Actor, runtime: Runtime) -> Finished:
     Conflict
         While a run of it is at work.
     """
-    job = jobs(current_app._get_current_object()).get(name)  # type: ignore[attr-defined]
+    job = jobs(application()).get(name)
     if job is None:
         raise NotFound("There is no such job.")
     return _work(_claim_by_hand(job, asked_by, runtime), job, runtime)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, current_app, flash, redirect, render_template, url_for
+from flask import Blueprint, Flask, flash, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from scheduler import queries, runs
@@ -10,7 +10,7 @@ from scheduler.models import DONE
 from tempadmin.accounts import login
 from tempadmin.accounts.models import OMNIADMIN
 from tempadmin.jobs import jobs
-from tempadmin.runtime import current_runtime
+from tempadmin.runtime import application, current_runtime
 from tempadmin.web import navigation
 from tempadmin.web.guard import allow
 
@@ -35,7 +35,7 @@ def init_app(app: Flask) -> None:
 def jobs_page() -> str:
     """Show who leads, and each job with its last and next run."""
     now = current_runtime().now()
-    registered = jobs(current_app._get_current_object()).values()  # type: ignore[attr-defined]
+    registered = jobs(application()).values()
     rows = [
         {**vars(row), "run_url": url_for("scheduler.run", name=row.name)} for row in queries.job_rows(registered, now)
     ]

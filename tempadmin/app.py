@@ -28,7 +28,7 @@ from tempadmin.logs import init_logging
 from tempadmin.outbox import jobs as outbox_jobs
 from tempadmin.runtime import EXTENSION, Runtime
 from tempadmin.settings import Settings, SettingsError, load_settings
-from tempadmin.web import errors, guard, pages, security
+from tempadmin.web import errors, guard, limits, pages, security
 
 HERE = Path(__file__).parent
 SHIPPED_MODULES = ("instances", "scheduler", "tickets")
@@ -69,6 +69,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     # In this order before every commit: the acting session's lock, then the audit heads' (design §2).
     database.before_commit(app).extend([sessions.recheck_acting, log.write_collected])
 
+    limits.init_app(app, runtime)
     security.init_app(app, runtime)
     login.init_app(app)
     guard.init_app(app)

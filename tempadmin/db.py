@@ -71,11 +71,17 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def engine_options(url: str) -> dict[str, Any]:
-    """Return what SQLAlchemy's engine needs for this database."""
+    """Return what SQLAlchemy's engine needs for this database; its errors never repeat values (P12)."""
     if url.startswith("sqlite"):
-        return {"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}}
+        return {"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}, "hide_parameters": True}
     limits = f"-c lock_timeout={LOCK_TIMEOUT_SECONDS}s -c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s"
-    return {"connect_args": {"options": limits}, "pool_pre_ping": True, "pool_size": 5, "max_overflow": 10}
+    return {
+        "connect_args": {"options": limits},
+        "hide_parameters": True,
+        "pool_pre_ping": True,
+        "pool_size": 5,
+        "max_overflow": 10,
+    }
 
 
 def init_app(app: Flask) -> None:

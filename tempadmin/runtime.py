@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from flask import current_app
+from flask import Flask, current_app
 
 from tempadmin.clock import Clock
 from tempadmin.keys import Keys
@@ -26,6 +26,11 @@ class Runtime:
     def now(self) -> datetime:
         """Return the clock's time (UTC); read it after the lock is held (S05)."""
         return self.clock.now()
+
+
+def application() -> Flask:
+    """Return the application at work itself: registries and signals are kept by it, not by its proxy."""
+    return current_app._get_current_object()  # type: ignore[attr-defined,no-any-return]
 
 
 def current_runtime() -> Runtime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from tickets import authority, console, entry, jobs, listing, notices, portal
+from tickets import authority, console, demo, entry, jobs, listing, notices, portal
 
 
 def init_app(app: Flask) -> None:
@@ -16,3 +16,4 @@ def init_app(app: Flask) -> None:
     listing.init_app(app)
     authority.init_app(app)
     jobs.init_app(app)
+    demo.init_app(app)

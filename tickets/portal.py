@@ -7,7 +7,6 @@ from werkzeug.wrappers import Response
 
 from tempadmin.accounts import login
 from tempadmin.accounts.models import ADMINISTRATOR, LoginSession
-from tempadmin.accounts.web import client
 from tempadmin.errors import Gone
 from tempadmin.runtime import current_runtime
 from tempadmin.web import errors
@@ -68,7 +67,7 @@ def come_back() -> Response:
             code=request.args.get("code", ""),
             instance_id=instance.id,
             present_session=read_cookie(SESSION_COOKIE),
-            client=client(),
+            client=login.client(),
             runtime=runtime,
         )
     except OtherTab as error:

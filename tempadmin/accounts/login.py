@@ -8,11 +8,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import cast
 
-from flask import Flask, Request, g
+from flask import Flask, Request, g, request
 from flask_login import LoginManager, UserMixin, current_user
 
 from tempadmin.accounts import sessions
 from tempadmin.accounts.models import LoginSession, User
+from tempadmin.accounts.sign_in import Client
 from tempadmin.audit.log import Actor
 from tempadmin.db import db
 from tempadmin.runtime import current_runtime
@@ -74,6 +75,11 @@ def acting_session() -> LoginSession | None:
 def person() -> User:
     """Return the account that acts; only behind a rule with roles."""
     return cast(SignedIn, current_user).user
+
+
+def client() -> Client:
+    """Return where this request comes from."""
+    return Client(address=request.remote_addr, user_agent=request.user_agent.string)
 
 
 def actor() -> Actor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from blinker import Signal
-from flask import current_app
 from sqlalchemy import select
 
 from tempadmin.accounts import invitations, sessions
@@ -12,7 +11,7 @@ from tempadmin.accounts.people import add_user, normalised_email
 from tempadmin.audit.log import SERVICE, record
 from tempadmin.db import db, lock, transaction
 from tempadmin.errors import NotFound
-from tempadmin.runtime import Runtime
+from tempadmin.runtime import Runtime, application
 
 authority_lost = Signal()
 """Sent with ``user_id``, ``reason`` and ``at`` in the transaction, before the person's sessions are locked (S23)."""
@@ -50,7 +49,7 @@ def disable_omniadmin(*, instance_id: int, email: str, runtime: Runtime) -> None
         user = _locked(instance_id, email)
         now = runtime.now()
         user.active = False
-        app = current_app._get_current_object()  # type: ignore[attr-defined]
+        app = application()
         authority_lost.send(app, user_id=user.id, reason="requester_disabled", at=now)
         sessions.revoke(sessions.live_ids(user_id=user.id), reason="deactivated", now=now)
         record("omniadmin.disabled", instance_id=instance_id, actor=SERVICE, at=now, user_id=user.id, email=user.email)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy import select
 
 from tempadmin.accounts import recovery
 from tempadmin.accounts.models import LoginSession, SecondFactor
 from tempadmin.db import db
+from tempadmin.runtime import application
 
 WARNINGS = "tempadmin.sign_out_warnings"
 
@@ -22,7 +23,7 @@ def warning_sources(app: Flask) -> list[Callable[[LoginSession], list[str]]]:
 
 def sign_out_warnings(session: LoginSession) -> list[str]:
     """Return what ends with this session, in sentences."""
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = application()
     return [sentence for source in warning_sources(app) for sentence in source(session)]
 
 

@@ -21,7 +21,7 @@ from tempadmin.audit.log import Actor, record
 from tempadmin.db import claimed, db, lock, transaction
 from tempadmin.errors import Forbidden
 from tempadmin.keys import new_secret
-from tempadmin.runtime import Runtime, current_runtime
+from tempadmin.runtime import Runtime, application, current_runtime
 
 PURPOSE = "session"
 CHECKS = "tempadmin.session_checks"
@@ -145,7 +145,7 @@ def sign_out(*, session_id: int, runtime: Runtime) -> None:
             return
         now = runtime.now()
         actor = Actor(id=row.actor_id, name=row.actor_name)
-        session_ended.send(current_app._get_current_object(), row=row, reason="logout", actor=actor, at=now)  # type: ignore[attr-defined]
+        session_ended.send(application(), row=row, reason="logout", actor=actor, at=now)
         revoke([session_id], reason="logout", now=now)
         record("session.signed_out", instance_id=row.instance_id, actor=actor, at=now)
 

@@ -100,11 +100,6 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(blueprint)
 
 
-def client() -> sign_in.Client:
-    """Return where this request comes from."""
-    return sign_in.Client(address=request.remote_addr, user_agent=request.user_agent.string)
-
-
 def network(address: str | None) -> str:
     """Return the network that throttles count together: /24 of IPv4, /64 of IPv6."""
     try:
@@ -133,7 +128,7 @@ def sign_in_page() -> str | Response | tuple[str, int]:
             form.form_errors.append(error.message)
         else:
             if not first.needs_code:
-                return _enter(sign_in.finish(first=first, answer=None, client=client(), runtime=runtime))
+                return _enter(sign_in.finish(first=first, answer=None, client=login.client(), runtime=runtime))
             session["pending"] = {
                 "user": first.user_id,
                 "proof": first.proof,
@@ -157,7 +152,9 @@ def verify_page() -> str | Response | tuple[str, int]:
     form = CodeForm()
     if form.validate_on_submit():
         try:
-            secret = sign_in.finish(first=first, answer=form.code.data, client=client(), runtime=current_runtime())
+            secret = sign_in.finish(
+                first=first, answer=form.code.data, client=login.client(), runtime=current_runtime()
+            )
         except Invalid as error:
             form.code.errors = [error.message]
         else:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from flask import Blueprint, Flask, Response, render_template, request, stream_with_context, url_for
+from flask import Blueprint, Flask, Response, render_template, stream_with_context, url_for
 
 from tempadmin.accounts.models import OMNIADMIN
 from tempadmin.audit import queries
@@ -16,11 +16,9 @@ from tempadmin.db import db
 from tempadmin.web.context import instance_source
 from tempadmin.web.guard import allow
 from tempadmin.web.navigation import Item, items
-from tempadmin.web.paging import fetch_page
+from tempadmin.web.paging import fetch_page, search_text
 
 blueprint = Blueprint("audit", __name__)
-
-LONGEST_SEARCH = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +45,7 @@ def init_app(app: Flask) -> None:
 @allow(OMNIADMIN, place="console")
 def list_events() -> str:
     """Show the newest events that contain the text."""
-    search = _search()
+    search = search_text()
     found, page = fetch_page(db.session, queries.events(search=search))
     rows = [_row(event) for (event,) in found]
     export_url = url_for("audit.export", q=search or None)
@@ -58,14 +56,10 @@ def list_events() -> str:
 @allow(OMNIADMIN, place="console")
 def export() -> Response:
     """Stream the events that contain the text."""
-    query = queries.events(search=_search()).execution_options(yield_per=queries.CHUNK)
+    query = queries.events(search=search_text()).execution_options(yield_per=queries.CHUNK)
     lines = stream_with_context(csv_lines(db.session.scalars(query)))
     headers = {"Content-Disposition": "attachment; filename=audit.csv"}
     return Response(lines, mimetype="text/csv", headers=headers)
-
-
-def _search() -> str:
-    return request.args.get("q", "").strip()[:LONGEST_SEARCH]
 
 
 def _row(event: AuditEvent) -> Row:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 import structlog
-from flask import Flask, current_app, render_template
+from flask import Flask, current_app
 from sqlalchemy import or_, select, update
 
 from tempadmin.db import after_commit, claimed, db, transaction
@@ -136,8 +136,13 @@ def _claim(message_id: int, runtime: Runtime) -> _Claimed | None:
         if row.sealed_secret is not None:
             secret = runtime.keys.unseal(SEAL_PURPOSE, row.sealed_secret, owner=f"message:{row.id}").decode()
         words = composers(current_app)[row.template](json.loads(row.ids), secret, runtime)
-        text = None if words is None else render_template(f"mail/{row.template}.txt", **words)
+        text = None if words is None else _render(row.template, words)
         return _Claimed(row.id, row.recipient, text)
+
+
+def _render(template: str, words: dict[str, Any]) -> str:
+    """Render without what pages share: a mail knows no signed-in person and no bar."""
+    return current_app.jinja_env.get_template(f"mail/{template}.txt").render(words)
 
 
 def _settle(message_id: int, *, now: datetime, error: str | None) -> None:

@@ -24,6 +24,7 @@ STATUS: dict[type[errors.DomainError], int] = {
     errors.Unavailable: 503,
 }
 RETRY_AFTER_SECONDS = 5
+RATE_LIMIT_RETRY_SECONDS = 60
 
 TITLES = {
     400: "This could not be read",
@@ -42,6 +43,7 @@ SENTENCES = {
     403: "You are not signed in, or may not do this.",
     404: "The address is not right, or what it named is not yours to see.",
     405: "This address takes another kind of request.",
+    429: "Too much came from your network at once. Try again in a minute.",
     413: "What your browser sent is larger than this page takes.",
     500: "It was noted. Nothing was changed by halves.",
     503: "The database does not answer. Nothing was changed; try again in a few seconds.",
@@ -114,6 +116,8 @@ def _http(error: HTTPException) -> Response:
     for name, value in error.get_headers():
         if name == "Allow":
             response.headers[name] = value
+    if error.code == 429:
+        response.headers["Retry-After"] = str(RATE_LIMIT_RETRY_SECONDS)
     return response
 
 

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from flask import Flask, abort, current_app, g, redirect, request, url_for
+from flask import Flask, abort, g, redirect, request, url_for
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.wrappers import Response as BaseResponse
 
 from tempadmin.accounts import login
+from tempadmin.runtime import application
 from tempadmin.web.context import current_instance, find_instance
 from tempadmin.web.security import check_origin
 from tempadmin.web.targets import remember_target
@@ -23,7 +24,7 @@ Place = Literal["console", "customer", "every"]
 
 RULE = "_tempadmin_rule"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-WITHOUT_HOST = ("healthz", "static", "bootstrap.static")
+FILES = ("static", "bootstrap.static")
 
 csrf = CSRFProtect()
 
@@ -65,12 +66,14 @@ def init_app(app: Flask) -> None:
 
 def check() -> BaseResponse | None:
     """Answer instead of the view when the request may not reach it."""
-    if request.endpoint in WITHOUT_HOST:
+    if request.endpoint == "healthz":
         return None
     g.instance = find_instance()
     if g.instance is None or request.endpoint is None:
         abort(404)
-    rule = rule_of(current_app._get_current_object(), request.endpoint)  # type: ignore[attr-defined]
+    if request.endpoint in FILES:
+        return None
+    rule = rule_of(application(), request.endpoint)
     if rule is None or not _is_here(rule.place):
         abort(404)
     g.reads_session = bool(rule.roles)

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from flask import Flask, current_app, request, url_for
+from flask import Flask, request, url_for
 
 from tempadmin.accounts import login
 from tempadmin.accounts.models import LoginSession
+from tempadmin.runtime import application
 from tempadmin.web.context import current_instance
 from tempadmin.web.guard import rule_of
 
@@ -62,7 +63,7 @@ def entries() -> list[Entry]:
     session = login.acting_session()
     if session is None:
         return []
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = application()
     place = "console" if current_instance().is_default else "customer"
     shown = []
     for item in sorted(items(app), key=lambda one: one.order):
@@ -82,5 +83,5 @@ def banners() -> list[Banner]:
     session = login.acting_session()
     if session is None:
         return []
-    found = [source(session) for source in banner_sources(current_app._get_current_object())]  # type: ignore[attr-defined]
+    found = [source(session) for source in banner_sources(application())]
     return [banner for banner in found if banner is not None]

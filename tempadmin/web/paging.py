@@ -12,6 +12,7 @@ from sqlalchemy.orm import scoped_session
 
 PAGE_SIZE = 25
 LAST_PAGE = 100_000
+LONGEST_SEARCH = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,11 @@ class Page:
     last: int
     previous_url: str | None
     next_url: str | None
+
+
+def search_text() -> str:
+    """Return what was typed into a search field."""
+    return request.args.get("q", "").strip()[:LONGEST_SEARCH]
 
 
 def page_number() -> int:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
 
-from flask import Flask, current_app, redirect, session, url_for
+from flask import Flask, redirect, session, url_for
 from werkzeug.wrappers import Response
 
-from tempadmin.runtime import current_runtime
+from tempadmin.runtime import application, current_runtime
 
 EXTENSION = "tempadmin.targets"
 WAITS_FOR = timedelta(minutes=10)
@@ -39,7 +39,7 @@ def targets(app: Flask) -> dict[str, Target]:
 
 def remember_target(endpoint: str, parameters: dict[str, str]) -> None:
     """Keep a page for after the sign-in, for ten minutes; what does not fit the allow list is dropped."""
-    target = targets(current_app._get_current_object()).get(endpoint)  # type: ignore[attr-defined]
+    target = targets(application()).get(endpoint)
     if target is None or set(parameters) != set(target.parameters):
         return
     if any(not target.parameters[name].fullmatch(value) for name, value in parameters.items()):
@@ -68,7 +68,7 @@ def _waiting() -> tuple[Target, dict[str, str]] | None:
     kept = session.get("target")
     if not isinstance(kept, dict) or current_runtime().now() >= datetime.fromisoformat(kept["until"]):
         return None
-    target = targets(current_app._get_current_object()).get(kept["endpoint"])  # type: ignore[attr-defined]
+    target = targets(application()).get(kept["endpoint"])
     return None if target is None else (target, kept["parameters"])
 
 
