@@ -160,4 +160,4 @@ def _find(web_id: str) -> VirtualInstance:
 
 
 def _acting(web_id: str) -> directory.Acting:
-    return directory.Acting(user_id=0, instance_id=_find(web_id).id, actor=OPERATOR, request_id=None)
+    return directory.Acting(user_id=None, instance_id=_find(web_id).id, actor=OPERATOR, request_id=None)

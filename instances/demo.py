@@ -69,7 +69,8 @@ def prepare(folder: Path, *, port: int) -> Settings:
     SettingsError
         When the folder belongs to something else.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / "mail").mkdir(exist_ok=True)
     known = (folder / WORLD_NAME).exists()
     if (folder / TOML_NAME).exists() and not known:
         raise SettingsError([f"{folder} holds another installation; choose another folder with --data"])

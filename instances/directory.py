@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import or_
 
 from instances.queries import visible
 from tempadmin.accounts import invitations, sessions
-from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, User
+from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, OMNIADMIN, User
 from tempadmin.accounts.people import add_user, cleaned_name, refuse_reserved
 from tempadmin.audit.log import Actor, record
-from tempadmin.db import db, lock, transaction
+from tempadmin.db import db, retried_once, transaction
 from tempadmin.errors import Conflict, Forbidden, Invalid, NotFound
 from tempadmin.outbox.queue import enqueue
 from tempadmin.runtime import Runtime
@@ -28,12 +28,14 @@ ROLES = (MEMBER, ADMINISTRATOR)
 class Acting:
     """Who changes something: the account, the real person, and the request of a support session."""
 
-    user_id: int
+    user_id: int | None
+    """``None`` on the command line."""
     instance_id: int
     actor: Actor
     request_id: int | None
 
 
+@retried_once
 def invite(*, acting: Acting, email: str, full_name: str, role: str, runtime: Runtime) -> int:
     """Invite a new person by mail; return the account's id. What a support session invites is marked (S25).
 
@@ -58,7 +60,7 @@ def invite(*, acting: Acting, email: str, full_name: str, role: str, runtime: Ru
         enqueue(
             INVITATION,
             recipient=user.email,
-            ids={"user": user.id},
+            ids={"user": user.id, "inviter": acting.actor.id or 0},
             secret=key,
             useful_until=now + invitations.LIFETIME,
             now=now,
@@ -68,8 +70,9 @@ def invite(*, acting: Acting, email: str, full_name: str, role: str, runtime: Ru
         return user.id
 
 
-def edit(*, acting: Acting, user_id: int, full_name: str, role: str, runtime: Runtime) -> None:
-    """Change a person's name or role.
+@retried_once
+def edit(*, acting: Acting, user_id: int, full_name: str, role: str | None, runtime: Runtime) -> None:
+    """Change a person's name or role; ``None`` leaves the role as it is.
 
     Raises
     ------
@@ -80,21 +83,23 @@ def edit(*, acting: Acting, user_id: int, full_name: str, role: str, runtime: Ru
     Invalid, Conflict
         When the name cannot be taken, or the last administrator would lose the role.
     """
-    _check_role(role)
+    if role is not None:
+        _check_role(role)
     with transaction():
-        user = _locked(acting, user_id)
+        user, others = _locked(acting, user_id)
         full_name = cleaned_name(full_name)
         refuse_reserved(email=user.email, full_name=full_name, settings=runtime.settings)
-        if role != user.role:
+        if role is not None and role != user.role:
             if acting.request_id is not None:
-                raise Forbidden("A support session cannot change anybody's role.")
-            if role == MEMBER:
-                _keep_an_administrator(user)
+                raise Forbidden("A support session cannot change anybody's role. An administrator here can.")
+            _keep_an_administrator(user, others)
+            user.role = role
             sessions.revoke(sessions.live_ids(user_id=user.id), reason="role_changed", now=runtime.now())
-        user.full_name, user.role = full_name, role
-        _record("user.edited", user, acting, runtime, role=role)
+        user.full_name = full_name
+        _record("user.edited", user, acting, runtime, name=full_name, role=user.role)
 
 
+@retried_once
 def deactivate(*, acting: Acting, user_id: int, runtime: Runtime) -> None:
     """Keep a person out: their sessions end in the same transaction (S23).
 
@@ -103,18 +108,21 @@ def deactivate(*, acting: Acting, user_id: int, runtime: Runtime) -> None:
     NotFound
         When there is no such person on this instance.
     Conflict
-        When it is oneself, or the last active administrator.
+        When it is oneself, the last active administrator, or somebody who is deactivated already.
     """
     with transaction():
-        user = _locked(acting, user_id)
+        user, others = _locked(acting, user_id)
         if user.id == acting.user_id:
-            raise Conflict("You cannot deactivate yourself.")
-        _keep_an_administrator(user)
+            raise Conflict("You cannot deactivate yourself. Another administrator can.")
+        if not user.active:
+            raise Conflict(f"{user.full_name} is deactivated already.")
+        _keep_an_administrator(user, others)
         user.active = False
         sessions.revoke(sessions.live_ids(user_id=user.id), reason="deactivated", now=runtime.now())
         _record("user.deactivated", user, acting, runtime)
 
 
+@retried_once
 def activate(*, acting: Acting, user_id: int, runtime: Runtime) -> None:
     """Let a person in again.
 
@@ -122,29 +130,39 @@ def activate(*, acting: Acting, user_id: int, runtime: Runtime) -> None:
     ------
     NotFound
         When there is no such person on this instance.
+    Conflict
+        When somebody else let them in a moment ago.
     """
     with transaction():
-        user = _locked(acting, user_id)
+        user, _others = _locked(acting, user_id)
+        if user.active:
+            raise Conflict(f"{user.full_name} is active already.")
         user.active = True
         _record("user.activated", user, acting, runtime)
 
 
-def _locked(acting: Acting, user_id: int) -> User:
-    """Lock a visible person of this instance; everybody else does not exist here (P6, S31)."""
-    found = db.session.scalar(visible(instance_id=acting.instance_id).where(User.id == user_id))
-    user = None if found is None else lock(User, user_id)
+def _locked(acting: Acting, user_id: int) -> tuple[User, list[User]]:
+    """Lock a visible person of this instance, and its administrators; return both, the person apart.
+
+    Everybody else does not exist here (P6, S31). The administrators are locked with the person, by ascending id: of
+    two who would take each other's role at once, the second sees what the first did.
+    """
+    query = visible(instance_id=acting.instance_id).where(or_(User.id == user_id, User.role == ADMINISTRATOR))
+    locked = query.order_by(User.id).with_for_update().execution_options(populate_existing=True)
+    rows = {row.id: row for row in db.session.scalars(locked)}
+    user = rows.pop(user_id, None)
     if user is None:
         raise NotFound("There is no such person here.")
-    return user
+    if user.role == OMNIADMIN:
+        raise Conflict(f"{user.full_name} is an omniadmin. Use: tempadmin omniadmin.")
+    return user, list(rows.values())
 
 
-def _keep_an_administrator(user: User) -> None:
+def _keep_an_administrator(user: User, others: list[User]) -> None:
     if user.role != ADMINISTRATOR or not user.active:
         return
-    others = visible(instance_id=user.instance_id).where(
-        User.role == ADMINISTRATOR, User.active.is_(True), User.id != user.id
-    )
-    if not db.session.scalar(select(func.count()).select_from(others.subquery())):
+    # Under READ COMMITTED a row that was waited for may have lost the role meanwhile.
+    if not any(other.role == ADMINISTRATOR and other.active for other in others):
         raise Conflict(f"{user.full_name} is the last active administrator here. Make somebody else one first.")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -35,18 +35,18 @@ def read(lines: Iterable[str], *, runtime: Runtime) -> tuple[list[Line], list[tu
     taken_hosts = set(db.session.scalars(select(VirtualInstance.virtual_hostname)))
     good: list[Line] = []
     bad: list[tuple[int, str]] = []
-    reader = csv.reader(lines)
-    header = [name.strip() for name in next(reader, [])]
-    if header != COLUMNS:
+    records = _records(lines)
+    _, header = next(records, (1, []))
+    if [name.strip().lower() for name in header] != COLUMNS:
         return [], [(1, f"the first line must be: {','.join(COLUMNS)}")]
-    for cells in reader:
-        if not any(cell.strip() for cell in cells):
+    for number, cells in records:
+        if isinstance(cells, list) and not any(cell.strip() for cell in cells):
             continue
         try:
             line = _line(cells, runtime)
             _refuse_taken(line, taken_ids, taken_hosts)
         except Invalid as error:
-            bad.append((reader.line_num, error.message))
+            bad.append((number, error.message))
             continue
         taken_ids.add(line.web_id)
         taken_hosts.add(line.host)
@@ -66,6 +66,19 @@ def write(lines: list[Line], *, actor: Actor, runtime: Runtime, progress: Callab
             progress(len(chunk))
 
 
+def _records(lines: Iterable[str]) -> Iterator[tuple[int, list[str] | str]]:
+    """Yield the number of each record's first line and its cells, or in words why it is no CSV."""
+    reader = csv.reader(lines, strict=True)
+    while True:
+        number = reader.line_num + 1
+        try:
+            yield number, next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield number, str(error)
+
+
 def _refuse_taken(line: Line, web_ids: set[str], hosts: set[str | None]) -> None:
     if line.web_id in web_ids:
         raise Invalid(f"the web id {line.web_id} is taken")
@@ -73,7 +86,9 @@ def _refuse_taken(line: Line, web_ids: set[str], hosts: set[str | None]) -> None
         raise Invalid(f"the host name {line.host} is taken")
 
 
-def _line(cells: list[str], runtime: Runtime) -> Line:
+def _line(cells: list[str] | str, runtime: Runtime) -> Line:
+    if isinstance(cells, str):
+        raise Invalid(f"is no CSV: {cells}")
     if len(cells) != len(COLUMNS):
         raise Invalid(f"has {len(cells)} columns instead of {len(COLUMNS)}")
     web_id, name, host = (cell.strip() for cell in cells)

@@ -28,8 +28,14 @@ def _invitation(ids: dict[str, int], secret: str | None, _runtime: Runtime) -> d
         return None
     return {
         "name": user.full_name,
+        "inviter": _name(ids.get("inviter")) or instance.name,
         "instance": instance.name,
         "role": user.role,
         "lifetime": words.duration(invitations.LIFETIME),
         "link": invitations.link(instance, secret),
     }
+
+
+def _name(user_id: int | None) -> str | None:
+    user = db.session.get(User, user_id) if user_id else None
+    return None if user is None else user.full_name

@@ -95,9 +95,9 @@ def invite() -> str | Response | tuple[str, int]:
                 runtime=current_runtime(),
             )
         except Invalid as error:
-            getattr(form, error.field or "email").errors = [error.message]
+            _show(error, form, otherwise="email")
         except Conflict as error:
-            form.email.errors = [error.message]
+            _show(error, form, otherwise="email")
         else:
             flash(f"{form.full_name.data} is invited; the mail is on its way.", "success")
             return redirect(url_for("panel.list_users"), 303)
@@ -114,17 +114,16 @@ def edit_user(user_id: int) -> str | Response | tuple[str, int]:
     if in_support:
         del form.role
     if form.validate_on_submit():
-        role = user.role if in_support else form.role.data
         try:
             directory.edit(
                 acting=acting,
                 user_id=user_id,
                 full_name=form.full_name.data or "",
-                role=role,
+                role=None if in_support else form.role.data,
                 runtime=current_runtime(),
             )
         except Invalid as error:
-            getattr(form, error.field or "full_name").errors = [error.message]
+            _show(error, form, otherwise="full_name")
         else:
             flash("Saved.", "success")
             return redirect(url_for("panel.list_users"), 303)
@@ -132,12 +131,15 @@ def edit_user(user_id: int) -> str | Response | tuple[str, int]:
     locked = ["The e-mail address cannot be changed here."]
     if in_support:
         locked = ["Role, e-mail address, password and second factor cannot be changed in a support session."]
+    myself = user.id == acting.user_id
+    if myself:
+        locked.append("You cannot deactivate yourself. Another administrator can.")
     page = render_template(
         "instances/user.html",
         user=user,
         form=form,
         locked=locked,
-        deactivate_url=url_for("panel.deactivate", user_id=user.id) if user.active else None,
+        deactivate_url=url_for("panel.deactivate", user_id=user.id) if user.active and not myself else None,
         activate_url=None if user.active else url_for("panel.activate", user_id=user.id),
     )
     return page, 400 if form.is_submitted() else 200
@@ -175,13 +177,20 @@ def settings() -> str | Response | tuple[str, int]:
                 acting=acting, name=form.name.data or "", time_zone=form.time_zone.data, runtime=current_runtime()
             )
         except Invalid as error:
-            getattr(form, error.field or "name").errors = [error.message]
+            _show(error, form, otherwise="name")
         else:
             flash("Saved.", "success")
             return redirect(url_for("panel.settings"), 303)
     facts = [("Web id", current_instance().web_id), ("Address", current_instance().url)]
     page = render_template("instances/settings.html", form=form, facts=facts)
     return page, 400 if form.is_submitted() else 200
+
+
+def _show(error: Invalid | Conflict, form: FlaskForm, *, otherwise: str) -> None:
+    """Put an error beside the field that it speaks of, or beside another one when the form has no such field."""
+    named = error.field if isinstance(error, Invalid) else None
+    field = form[named if named in form else otherwise]
+    field.errors = [error.message]
 
 
 def _acting() -> directory.Acting:

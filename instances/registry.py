@@ -9,6 +9,7 @@ from datetime import datetime
 import idna
 from blinker import Signal
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from instances.hosts import base_host
 from instances.models import VirtualInstance
@@ -16,11 +17,12 @@ from tempadmin.accounts import sessions
 from tempadmin.accounts.models import LoginSession
 from tempadmin.accounts.people import cleaned_name
 from tempadmin.audit.log import Actor, record
-from tempadmin.db import db, lock, transaction
+from tempadmin.db import db, lock, retried_once, transaction
 from tempadmin.errors import Conflict, Invalid, NotFound
 from tempadmin.runtime import Runtime, application
 
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 LONGEST_HOST = 253
 
 instance_archived = Signal()
@@ -60,6 +62,7 @@ def add_instance(*, web_id: str, name: str, host: str, actor: Actor, now: dateti
     return _add(web_id=web_id, name=name, host=checked_host(host, runtime=runtime), actor=actor, now=now)
 
 
+@retried_once
 def archive_instance(*, web_id: str, actor: Actor, runtime: Runtime) -> None:
     """Archive an instance: it answers no more, its sessions and all accesses to it end at once (S23).
 
@@ -95,17 +98,19 @@ def checked_host(text: str, *, runtime: Runtime) -> str:
         When it is no host name, has a port, is an IP address, or is the console's own.
     """
     host = text.strip().lower().rstrip(".")
-    if ":" in host or "/" in host:
-        raise Invalid("A host name has no port and no path: acme.example.com", field="host")
     if _is_address(host):
         raise Invalid("An IP address is no host name: acme.example.com", field="host")
+    if ":" in host or "/" in host:
+        raise Invalid("A host name has no port and no path: acme.example.com", field="host")
     try:
         ascii_host = idna.encode(host, uts46=True).decode().lower()
     except idna.IDNAError as error:
         raise Invalid(f"This is not a host name: {error}", field="host") from None
     if len(ascii_host) > LONGEST_HOST or not all(LABEL.fullmatch(label) for label in ascii_host.split(".")):
         raise Invalid("A host name has letters, digits, hyphens and dots only.", field="host")
-    if ascii_host == base_host(runtime.settings) or _is_address(ascii_host):
+    if _is_address(ascii_host):
+        raise Invalid("An IP address is no host name: acme.example.com", field="host")
+    if ascii_host == base_host(runtime.settings):
         raise Invalid("This is the console's own host name.", field="host")
     return ascii_host
 
@@ -122,17 +127,27 @@ def _add(*, web_id: str, name: str, host: str | None, actor: Actor, now: datetim
 
 
 def add_row(*, web_id: str, name: str, host: str | None, actor: Actor, now: datetime) -> VirtualInstance:
-    """Add what was checked before to the open transaction, with its audit event."""
+    """Add what was checked before to the open transaction, with its audit event.
+
+    Raises
+    ------
+    Conflict
+        When web id or host name were taken meanwhile.
+    """
     row = VirtualInstance(web_id=web_id, name=name, virtual_hostname=host, is_default=host is None, created_at=now)
     db.session.add(row)
-    db.session.flush()
+    try:
+        db.session.flush()
+    except IntegrityError:  # somebody else took one of them since they were checked
+        raise Conflict(f"The web id {web_id} or its host name was taken a moment ago.") from None
     record("instance.created", instance_id=row.id, actor=actor, at=now, web_id=web_id, host=host)
     return row
 
 
 def _is_address(host: str) -> bool:
+    """Tell whether a browser would take this for an IP address: ``127.1`` and ``0x7f.1`` are some, says WHATWG."""
     try:
         ipaddress.ip_address(host.strip("[]"))
     except ValueError:
-        return False
+        return NUMBER.fullmatch(host.rpartition(".")[2]) is not None
     return True

@@ -137,7 +137,7 @@ def database_commands() -> None:
 @with_app
 def upgrade(_runtime: Runtime) -> None:
     """Bring the database to this version's schema."""
-    current_runtime().settings.data.mkdir(parents=True, exist_ok=True)
+    current_runtime().settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     upgrade_database()
     click.echo("The database is at this version's schema.")
 

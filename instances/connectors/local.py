@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from sqlalchemy import delete, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from instances.connectors.base import Account, ConnectorError
 from tempadmin.accounts import sessions
@@ -52,28 +53,46 @@ class LocalConnector:
         ordered = sorted(accounts, key=lambda one: one.user_id)
         for at in range(0, len(ordered), BATCH):
             batch = ordered[at : at + BATCH]
-            with transaction(as_service=True):
-                for account in batch:
-                    outcome[account.user_id] = _delete(account)
+            try:
+                outcome |= _delete(batch)
+            except SQLAlchemyError:
+                # One account that will not go must not keep the others of its batch.
+                outcome |= {account.user_id: _delete_alone(account) for account in batch}
             for account in batch:
                 if outcome[account.user_id] is None and self.exists(account):
                     outcome[account.user_id] = ConnectorError("the account is still there")
         return outcome
 
 
-def _delete(account: Account) -> ConnectorError | None:
-    row = lock(User, account.user_id)
-    if row is None:
-        return None
+def _delete(batch: Sequence[Account]) -> dict[int, ConnectorError | None]:
+    """Disable, end sessions, delete, in one transaction; all users are locked before any session (design §2)."""
+    outcome: dict[int, ConnectorError | None] = {}
+    ours: list[int] = []
+    with transaction(as_service=True):
+        for account in batch:
+            outcome[account.user_id] = None
+            row = lock(User, account.user_id)
+            if row is None:
+                continue
+            try:
+                _refuse_stranger(row, account)
+            except ConnectorError as error:
+                outcome[account.user_id] = error
+                continue
+            row.active = False
+            ours.append(row.id)
+        live = [session_id for user_id in ours for session_id in sessions.live_ids(user_id=user_id)]
+        sessions.revoke(live, reason="account_removed", now=current_runtime().now())
+        db.session.flush()
+        db.session.execute(delete(User).where(User.id.in_(ours), User.kind == TEMPORARY))
+    return outcome
+
+
+def _delete_alone(account: Account) -> ConnectorError | None:
     try:
-        _refuse_stranger(row, account)
-    except ConnectorError as error:
-        return error
-    row.active = False
-    sessions.revoke(sessions.live_ids(user_id=row.id), reason="account_removed", now=current_runtime().now())
-    db.session.flush()
-    db.session.execute(delete(User).where(User.id == account.user_id, User.kind == TEMPORARY))
-    return None
+        return _delete([account])[account.user_id]
+    except SQLAlchemyError as error:
+        return ConnectorError(f"the database refused: {type(error).__name__}")
 
 
 def _read(account: Account) -> User | None:
