@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, timedelta
 
@@ -23,10 +23,9 @@ from flask import Flask
 from scheduler import lease, queries, runs
 from scheduler.due_times import DueTimes
 from tempadmin.clock import SystemClock
-from tempadmin.jobs import jobs
+from tempadmin.jobs import Stopper, background, jobs
 from tempadmin.runtime import current_runtime
 
-BACKGROUND = "tempadmin.background"
 HEARTBEAT = "heartbeat"
 MOST_AT_ONCE = 8
 GRACE = timedelta(seconds=10)
@@ -36,10 +35,10 @@ log = structlog.get_logger()
 
 def init_app(app: Flask) -> None:
     """Add this process to what ``tempadmin serve`` starts in each worker when the scheduler is embedded."""
-    app.extensions.setdefault(BACKGROUND, []).append(start)
+    background(app).append(start)
 
 
-def start(app: Flask) -> Callable[[], None]:
+def start(app: Flask) -> Stopper:
     """Start a scheduler in threads of this process; return what stops it. Call it after the fork."""
     process = SchedulerProcess(app)
     process.start()
@@ -51,12 +50,15 @@ def run_forever(app: Flask) -> None:
     signals = {signal.SIGTERM, signal.SIGINT}
     # Blocked before any thread exists, so all inherit it and the signal waits here for whoever asks.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    stop = start(app)
     try:
+        stop = start(app)
         signal.sigwait(signals)
+        stop()
+        # Asked twice (a supervisor that signals process and group does), we stop once and still give the lease back.
+        while signal.sigpending() & signals:
+            signal.sigwait(signals)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        stop()
 
 
 class SchedulerProcess:

@@ -1,4 +1,4 @@
-"""What may be run by itself: the registry that modules fill and ``scheduler`` reads."""
+"""What may be run by itself: the registries that modules fill; ``scheduler`` reads the jobs, ``serving`` the rest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from flask import Flask
 
 from tempadmin.runtime import Runtime
 
-EXTENSION = "tempadmin.jobs"
+EXTENSION, BACKGROUND = "tempadmin.jobs", "tempadmin.background"
+
+Stopper = Callable[[], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,3 +41,8 @@ def register(app: Flask, job: Job) -> None:
     if job.name in jobs(app):
         raise ValueError(f"the job {job.name!r} is registered already")
     jobs(app)[job.name] = job
+
+
+def background(app: Flask) -> list[Callable[[Flask], Stopper]]:
+    """Return what modules want running beside the pages; each starts something and hands back how it is stopped."""
+    return cast("list[Callable[[Flask], Stopper]]", app.extensions.setdefault(BACKGROUND, []))

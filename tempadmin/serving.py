@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import alembic.command
 import alembic.config
@@ -19,15 +18,13 @@ from tempadmin.accounts.people import carriers_of_reserved_names
 from tempadmin.app import create_app
 from tempadmin.cli import data_option, reported, with_app
 from tempadmin.db import db
+from tempadmin.jobs import Stopper, background
 from tempadmin.logs import log
 from tempadmin.runtime import Runtime, current_runtime
 from tempadmin.settings import Settings, SettingsError, load_settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-BACKGROUND = "tempadmin.background"
 THREADS = 4
-
-Stopper = Callable[[], None]
 
 
 def register(group: click.Group) -> None:
@@ -49,11 +46,6 @@ def schema_is_current() -> bool:
     with db.engine.connect() as connection:
         present = MigrationContext.configure(connection).get_current_heads()
     return set(present) == set(ScriptDirectory.from_config(_alembic()).get_heads())
-
-
-def background(app: Flask) -> list[Callable[[Flask], Stopper]]:
-    """Return what modules want running beside the pages: each starts and hands back how it is stopped."""
-    return cast("list[Callable[[Flask], Stopper]]", app.extensions.setdefault(BACKGROUND, []))
 
 
 def serve(settings: Settings, *, host: str, port: int) -> None:

@@ -18,6 +18,7 @@ from tempadmin.db import db
 from tempadmin.errors import Invalid, NotFound
 from tempadmin.runtime import current_runtime
 from tempadmin.web import words
+from tempadmin.web.fields import SelectChoice
 from tempadmin.web.guard import allow
 from tempadmin.web.navigation import Item, items
 from tempadmin.web.paging import fetch_page
@@ -75,7 +76,7 @@ def ask(web_id: str) -> str | Response | tuple[str, int]:
     default = min(settings.default_duration, longest)
     form = RequestForm()
     offered = policy.durations_offered(default=default, longest=longest)
-    form.duration.choices = [(int(offer.total_seconds()), words.duration(offer)) for offer in offered]
+    form.duration.choices = [SelectChoice(str(int(offer.total_seconds())), words.duration(offer)) for offer in offered]
     if not form.is_submitted():
         form.duration.data = int(default.total_seconds())
     if form.validate_on_submit():

@@ -105,6 +105,12 @@ def why_dead(row: LoginSession, user: User | None, now: datetime) -> str | None:
     return None
 
 
+def is_alive(session_id: int) -> bool:
+    """Tell whether a session may still act; for streams, between their parts (P3)."""
+    row = db.session.get(LoginSession, session_id)
+    return row is not None and why_dead(row, db.session.get(User, row.user_id), current_runtime().now()) is None
+
+
 def recheck_acting(session: Session) -> None:
     """Refuse to commit for a session that ended meanwhile: the last lock before the audit heads (P3, design §2).
 

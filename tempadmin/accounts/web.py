@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import ipaddress
 from datetime import datetime, timedelta
-from zoneinfo import available_timezones
 
 import segno
 from flask import Blueprint, Flask, flash, redirect, render_template, request, session, url_for
 from flask_wtf import FlaskForm
 from markupsafe import Markup
 from werkzeug.wrappers import Response
-from wtforms import EmailField, HiddenField, PasswordField, SelectField, StringField, SubmitField
-from wtforms.validators import DataRequired, EqualTo, Length
 
 from tempadmin.accounts import invitations, login, queries, sign_in, totp
+from tempadmin.accounts.forms import (
+    AccountForm,
+    CodeForm,
+    EnrolWithFactorForm,
+    JoinForm,
+    JoinWithFactorForm,
+    PasswordForm,
+)
 from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, OMNIADMIN
-from tempadmin.accounts.passwords import LONGEST, SHORTEST
 from tempadmin.accounts.profile import set_time_zone
 from tempadmin.accounts.sessions import SUPPORT_PREFIX, sign_out
 from tempadmin.errors import Invalid
@@ -29,70 +33,6 @@ from tempadmin.web.targets import follow_target, waiting_name
 blueprint = Blueprint("accounts", __name__)
 
 PENDING_FOR = timedelta(minutes=10)
-
-
-class PasswordForm(FlaskForm):
-    """The first factor."""
-
-    email = EmailField("E-mail", validators=[DataRequired("Type your e-mail address."), Length(max=254)])
-    password = PasswordField("Password", validators=[DataRequired("Type your password."), Length(max=LONGEST)])
-    submit = SubmitField("Sign in")
-
-
-class CodeForm(FlaskForm):
-    """The second factor."""
-
-    code = StringField(
-        "Authentication code",
-        description="Six digits from your authenticator, or one of your recovery codes.",
-        validators=[DataRequired("Type the code that your authenticator shows."), Length(max=60)],
-    )
-    submit = SubmitField("Verify")
-
-
-class JoinForm(FlaskForm):
-    """A new person's password."""
-
-    password = PasswordField(
-        "Password",
-        description=f"{SHORTEST} characters or more; a sentence is good.",
-        validators=[DataRequired("Choose a password."), Length(min=SHORTEST, max=LONGEST)],
-    )
-    password_again = PasswordField(
-        "Password again", validators=[EqualTo("password", "The two passwords are not the same.")]
-    )
-    submit = SubmitField("Set up my account")
-
-
-class EnrolForm(FlaskForm):
-    """A known person's new second factor: the link alone is not enough."""
-
-    password = PasswordField("Password", validators=[DataRequired("Type your password."), Length(max=LONGEST)])
-    submit = SubmitField("Set up my account")
-
-
-class _Seed:
-    code = StringField(
-        "Authentication code",
-        description="Six digits, from the device that has just read the picture.",
-        validators=[DataRequired("Type the code that your authenticator shows now."), Length(max=60)],
-    )
-    sealed = HiddenField()
-
-
-class JoinWithFactorForm(_Seed, JoinForm):
-    """A new omniadmin's password and second factor."""
-
-
-class EnrolWithFactorForm(_Seed, EnrolForm):
-    """A known omniadmin's new second factor."""
-
-
-class AccountForm(FlaskForm):
-    """What one may choose oneself."""
-
-    time_zone = SelectField("Time zone", description="Times on pages and in mails are shown in this zone.")
-    submit = SubmitField("Save")
 
 
 def init_app(app: Flask) -> None:
@@ -212,7 +152,6 @@ def account() -> str | Response:
     """Show one's own account; a support session has none (S25)."""
     person = login.person()
     form = AccountForm(time_zone=person.time_zone or "")
-    form.time_zone.choices = [("", "The browser's"), *((name, name) for name in sorted(available_timezones()))]
     if form.validate_on_submit():
         set_time_zone(user_id=person.id, time_zone=form.time_zone.data, runtime=current_runtime())
         flash("Saved.", "success")

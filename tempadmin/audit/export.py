@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from flask import Flask
+
+from tempadmin.audit import queries
 from tempadmin.audit.models import AuditEvent
+from tempadmin.db import db
 
 COLUMNS = ("instance_id", "number", "occurred_at", "event", "actor_id", "actor_name", "request_id", "details", "hash")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -25,14 +29,33 @@ def harmless(value: Any) -> str:
     return "'" + text if text.startswith(FORMULA_STARTS) else text
 
 
-def csv_lines(events: Iterable[AuditEvent]) -> Iterator[str]:
-    """Yield the lines of a CSV file, one at a time."""
-    yield _line(COLUMNS)
-    for event in events:
-        yield _line([harmless(value) for value in as_dict(event).values()])
+def csv_chunks(app: Flask, *, search: str, may_go_on: Callable[[], bool]) -> Iterator[str]:
+    """Yield a CSV file of events, newest first, a thousand at a time and each thousand in a context of its own.
+
+    Parameters
+    ----------
+    may_go_on
+        Asked before each thousand: a stream must not outlive the session that began it (P3).
+    """
+    yield _lines([COLUMNS])
+    before: int | None = None
+    while True:
+        with app.app_context():
+            if not may_go_on():
+                yield _lines([("the session ended: the rest is missing",)])
+                return
+            query = queries.events(search=search)
+            if before is not None:
+                query = query.where(AuditEvent.id < before)
+            found = db.session.scalars(query.limit(queries.CHUNK)).all()
+            chunk = _lines([harmless(value) for value in as_dict(event).values()] for event in found)
+            before = found[-1].id if found else None
+        yield chunk
+        if len(found) < queries.CHUNK:
+            return
 
 
-def _line(cells: Iterable[str]) -> str:
+def _lines(rows: Iterable[Iterable[str]]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer).writerow(cells)
+    csv.writer(buffer).writerows(rows)
     return buffer.getvalue()

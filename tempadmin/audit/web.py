@@ -6,13 +6,15 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from flask import Blueprint, Flask, Response, render_template, stream_with_context, url_for
+from flask import Blueprint, Flask, Response, render_template, url_for
 
+from tempadmin.accounts import login, sessions
 from tempadmin.accounts.models import OMNIADMIN
 from tempadmin.audit import queries
-from tempadmin.audit.export import csv_lines
+from tempadmin.audit.export import csv_chunks
 from tempadmin.audit.models import AuditEvent
 from tempadmin.db import db
+from tempadmin.runtime import application
 from tempadmin.web.context import instance_source
 from tempadmin.web.guard import allow
 from tempadmin.web.navigation import Item, items
@@ -56,10 +58,11 @@ def list_events() -> str:
 @allow(OMNIADMIN, place="console")
 def export() -> Response:
     """Stream the events that contain the text."""
-    query = queries.events(search=search_text()).execution_options(yield_per=queries.CHUNK)
-    lines = stream_with_context(csv_lines(db.session.scalars(query)))
+    acting = login.acting_session()
+    session_id = acting.id if acting is not None else 0
+    chunks = csv_chunks(application(), search=search_text(), may_go_on=lambda: sessions.is_alive(session_id))
     headers = {"Content-Disposition": "attachment; filename=audit.csv"}
-    return Response(lines, mimetype="text/csv", headers=headers)
+    return Response(chunks, mimetype="text/csv", headers=headers)
 
 
 def _row(event: AuditEvent) -> Row:

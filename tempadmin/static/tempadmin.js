@@ -15,8 +15,10 @@
   function inWords(seconds) {
     const hours = Math.floor(seconds / 3600);
     const minutes = Math.floor(seconds / 60) % 60;
-    if (hours) return hours + " h " + minutes + " min";
-    return minutes ? minutes + " min " + (seconds % 60) + " s" : seconds + " s";
+    const rest = seconds % 60;
+    if (hours) return minutes ? hours + " h " + minutes + " min" : hours === 1 ? "1 hour" : hours + " hours";
+    if (!minutes) return rest + " s";
+    return minutes + " min" + (rest ? " " + rest + " s" : "");
   }
 
   function startCountdown(element) {

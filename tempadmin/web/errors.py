@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 from flask import Flask, g, make_response, render_template, request
+from flask.globals import request_ctx
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
@@ -73,6 +74,8 @@ def page(status: int, message: str, *, title: str | None = None, action: Action 
     """Render the error page."""
     db.session.rollback()
     g.setdefault("instance", None)
+    if request_ctx.url_adapter is None:  # the Host header is no host name at all: no page could name an address
+        return make_response(f"{message}\n", status, {"Content-Type": "text/plain; charset=utf-8"})
     kept = "Nothing was changed." if request.method == "POST" and status != 409 else None
     return make_response(
         render_template(
