@@ -58,15 +58,21 @@ def end_if_over(*, request_id: int, runtime: Runtime) -> bool:
     with transaction(as_service=True):
         request = locked(request_id)
         now = runtime.now()
-        reason = why_over(request, now=now)
+        reason = why_over(request, now=now, hold=True)
         if reason is None:
             return False
         begin_ending(request, reason=reason, actor=SERVICE, now=now)
     return True
 
 
-def why_over(request: AccessRequest, *, now: datetime) -> EndReason | None:
-    """Return why a request's time is over, or ``None`` while it is not."""
+def why_over(request: AccessRequest, *, now: datetime, hold: bool = False) -> EndReason | None:
+    """Return why a request's time is over, or ``None`` while it is not.
+
+    Parameters
+    ----------
+    hold
+        Lock the session's row for the open transaction, so that no last page slips in between (P10).
+    """
     state = State(request.state)
     if state in WITH_TICKET:
         return EndReason.LAPSED if tokens.live_until(request_id=request.id, now=now) is None else None
@@ -74,12 +80,9 @@ def why_over(request: AccessRequest, *, now: datetime) -> EndReason | None:
         return None
     if request.ends_at is None or now >= request.ends_at:
         return EndReason.TIME_LIMIT
-    session = db.session.scalars(
-        select(LoginSession)
-        .where(LoginSession.access_request_id == request.id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one_or_none()
+    query = select(LoginSession).where(LoginSession.access_request_id == request.id)
+    query = query.with_for_update() if hold else query
+    session = db.session.scalars(query.execution_options(populate_existing=True)).one_or_none()
     if session is None or session.ended_at is not None:
         return EndReason.CLEANED_UP
     return EndReason.IDLE if _seems_dead(session, now) else None

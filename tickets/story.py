@@ -40,7 +40,7 @@ END_WORDS: dict[EndReason, str] = {
     EndReason.CANCELLED: "Cancelled",
     EndReason.NOT_ME: "Cancelled: “this was not me”",
     EndReason.REJECTED: "Rejected",
-    EndReason.LAPSED: "Lapsed: nobody went on in time",
+    EndReason.LAPSED: "Lapsed unused",
     EndReason.TIME_LIMIT: "Time limit reached",
     EndReason.IDLE: "Ended: nobody was at work for too long",
     EndReason.PROVISIONING_FAILED: "The account could not be made",
@@ -104,8 +104,8 @@ def _asked(request: AccessRequest) -> Step:
 def _made(request: AccessRequest) -> list[Step]:
     if request.provisioned_at is None:
         return []
-    could = "can" if State(request.state) in OPEN and request.started_at is None else "could"
-    detail = f"Account {request.account_name} made; it {could} not sign in yet."
+    cannot = "cannot" if State(request.state) in OPEN and request.started_at is None else "could not"
+    detail = f"Account {request.account_name} made; it {cannot} sign in yet."
     return [Step(title="Started", detail=detail, kind="done", at=request.provisioned_at)]
 
 
@@ -140,10 +140,10 @@ def _over(request: AccessRequest) -> list[Step]:
     reason = EndReason(request.end_reason or EndReason.CLEANED_UP)
     failed = reason in (EndReason.PROVISIONING_FAILED, EndReason.NOT_ME)
     by = "" if request.ended_by_name in (None, "tempadmin", request.requester_name) else f"By {request.ended_by_name}."
-    stay = ""
     if request.started_at and request.ending_at:
-        stay = f"Inside for {words.duration(request.ending_at - request.started_at)}."
-    told = [Step(title=END_WORDS[reason], detail=f"{by} {stay}".strip(), kind="failed" if failed else "done", at=request.ending_at)]
+        by += f" Inside for {words.duration(request.ending_at - request.started_at)}."
+    kind: StepKind = "failed" if failed else "done"
+    told = [Step(title=END_WORDS[reason], detail=by.strip(), kind=kind, at=request.ending_at)]
     if request.state == State.ENDING:
         tries = f"Tried {request.removal_failures} times: {request.last_error}." if request.removal_failures else ""
         told.append(Step(title="The account is being removed", detail=tries, kind="now"))
