@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import errno
 import json
-import secrets
+import os
+import re
+import shutil
 import socket
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
 from blinker import Signal
+from sqlalchemy import func, inspect, select
 
-from instances.demo_world import CONSOLE_ID, CONSOLE_NAME, CUSTOMERS, OMNIADMINS, fill
-from instances.registry import create_default
-from tempadmin.accounts.totp import code_at, new_seed
+from instances.demo_world import fill, new_world
+from tempadmin.accounts.models import User
+from tempadmin.accounts.totp import code_at, seconds_to_next_step
 from tempadmin.app import create_app
-from tempadmin.audit.log import SERVICE
 from tempadmin.cli import data_option, reported
 from tempadmin.clock import SystemClock
+from tempadmin.db import db
 from tempadmin.logs import only_warnings
-from tempadmin.runtime import Runtime, application, current_runtime
+from tempadmin.runtime import application, current_runtime
 from tempadmin.serving import serve, upgrade_database
-from tempadmin.settings import TOML_NAME, Settings, SettingsError, load_settings
+from tempadmin.settings import ENVIRONMENT_PREFIX, TOML_NAME, Settings, SettingsError, load_settings
 from tempadmin.web.context import instance_source
 
 WORLD_NAME = "demo.json"
+FIRST_PORT, LAST_PORT = 8000, 65535
+BASE_URL = re.compile(r'^base_url = "http://localhost:([0-9]+)"$', re.MULTILINE)
 
 world_made = Signal()
 """Sent with ``runtime`` and ``world`` when a new demo world has people: modules add their history."""
@@ -34,31 +41,43 @@ world_made = Signal()
 @click.group("demo", invoke_without_command=True)
 @click.pass_context
 @data_option
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--port", type=click.IntRange(1, 65535), help="Default: 8000, or the port that the folder had before.")
 @click.option("--json", "as_json", is_flag=True, help="The first line on standard output is one JSON object.")
-def demo(context: click.Context, data: Path | None, port: int, *, as_json: bool) -> None:
+def demo(context: click.Context, data: Path | None, port: int | None, *, as_json: bool) -> None:
     """Serve a ready demo world; the terminal says who you are there."""
+    context.obj = folder = _folder(data)
     if context.invoked_subcommand is not None:
         return
     with reported():
-        folder = (data or Path("demo-data")).absolute()
+        port = port or _former_port(folder) or FIRST_PORT
         _refuse_taken(port)
         settings = prepare(folder, port=port)
-        world = _described(settings, json.loads((folder / WORLD_NAME).read_text("utf-8")))
+        world = _described(settings, _world(folder))
         click.echo(json.dumps(world) if as_json else _poster(settings, world))
         only_warnings()
         serve(settings, host="127.0.0.1", port=port)
 
 
 @demo.command("codes")
+@click.pass_obj
 @data_option
-def codes(data: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True)
+def codes(folder: Path, data: Path | None, *, as_json: bool) -> None:
     """Print the omniadmins' current authentication codes."""
-    folder = (data or Path("demo-data")).absolute()
+    folder = folder if data is None else _folder(data)
     if not (folder / WORLD_NAME).exists():
-        raise click.ClickException(f"there is no demo world in {folder}; run: tempadmin demo --data {folder}")
-    for person in json.loads((folder / WORLD_NAME).read_text("utf-8"))["omniadmins"]:
-        click.echo(f"{person['email']:<28} {code_at(person['totp_secret'], SystemClock().now())}")
+        raise click.ClickException(f"there is no demo world in {folder}; run: {_program()} demo --data {folder}")
+    now = SystemClock().now()
+    left = seconds_to_next_step(now)
+    people = [
+        {"email": person["email"], "code": code_at(person["totp_secret"], now), "seconds_left": left}
+        for person in _world(folder)["omniadmins"]
+    ]
+    if as_json:
+        click.echo(json.dumps(people))
+        return
+    for person in people:
+        click.echo(f"{person['email']:<28} {person['code']}    for {person['seconds_left']} s more")
 
 
 def prepare(folder: Path, *, port: int) -> Settings:
@@ -67,7 +86,7 @@ def prepare(folder: Path, *, port: int) -> Settings:
     Raises
     ------
     SettingsError
-        When the folder belongs to something else.
+        When the folder or the database belongs to something else, or the environment would move the demo elsewhere.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "mail").mkdir(exist_ok=True)
@@ -75,48 +94,68 @@ def prepare(folder: Path, *, port: int) -> Settings:
     if (folder / TOML_NAME).exists() and not known:
         raise SettingsError([f"{folder} holds another installation; choose another folder with --data"])
     if not known:
-        _write_private(folder / WORLD_NAME, json.dumps(_new_world(), indent=2))
+        _write_private(folder / WORLD_NAME, json.dumps(new_world(), indent=2))
     _write_settings(folder, port=port)
     settings = load_settings(folder)
-    app = create_app(settings)
-    with app.app_context():
+    if settings.base_url != f"http://localhost:{port}":
+        raise SettingsError([f"base_url: the demo is at http://localhost:{port}; unset {ENVIRONMENT_PREFIX}BASE_URL"])
+    with create_app(settings).app_context():
+        world = _world(folder)
+        _refuse_foreign_database(world)
         upgrade_database()
         if instance_source().default() is None:
-            world = json.loads((folder / WORLD_NAME).read_text("utf-8"))
-            _make(world, current_runtime())
+            runtime = current_runtime()
+            fill(world, runtime=runtime)
+            world_made.send(application(), runtime=runtime, world=world)
+        db.session.remove()
+        db.engine.dispose()
     return settings
 
 
-def _make(world: dict[str, Any], runtime: Runtime) -> None:
-    create_default(web_id=CONSOLE_ID, name=CONSOLE_NAME, actor=SERVICE, runtime=runtime)
-    fill(world, runtime=runtime)
-    world_made.send(application(), runtime=runtime, world=world)
+def _refuse_foreign_database(world: dict[str, Any]) -> None:
+    """Look before anything is written: the environment may name the database of a real installation."""
+    if not inspect(db.engine).has_table(User.__tablename__):
+        return
+    emails = [person["email"] for person in world["omniadmins"]]
+    ours = db.session.scalar(select(func.count()).where(User.email.in_(emails)))
+    if ours != len(emails) and db.session.scalar(select(User.id).limit(1)) is not None:
+        raise SettingsError(["database_url: this database holds another installation; the demo needs one of its own"])
 
 
-def _new_world() -> dict[str, Any]:
-    people = [
-        {"email": email, "name": name, "password": _password(), "totp_secret": new_seed()} for email, name in OMNIADMINS
-    ]
-    instances = [
-        {
-            "web_id": web_id,
-            "name": name,
-            "administrators": [
-                {"email": f"{administrator[0]}@{domain}", "name": administrator[1], "password": _password()}
-            ],
-            "members": [{"email": f"{user}@{domain}", "name": full, "password": _password()} for user, full in members],
-        }
-        for web_id, name, domain, administrator, members in CUSTOMERS
-    ]
-    return {"keys": [secrets.token_urlsafe(48)], "omniadmins": people, "instances": instances}
+def _program() -> str:
+    """Return how to type this command: after `make demo` it lies in a folder where no shell looks."""
+    found = shutil.which(Path(sys.argv[0]).name)
+    return "tempadmin" if found and Path(found).samefile(sys.argv[0]) else sys.argv[0]
+
+
+def _folder(data: Path | None) -> Path:
+    return (data or Path(os.environ.get(ENVIRONMENT_PREFIX + "DATA", "data"))).absolute()
+
+
+def _world(folder: Path) -> dict[str, Any]:
+    world: dict[str, Any] = json.loads((folder / WORLD_NAME).read_text("utf-8"))
+    return world
+
+
+def _former_port(folder: Path) -> int | None:
+    try:
+        found = BASE_URL.search((folder / TOML_NAME).read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    return int(found[1]) if found else None
 
 
 def _write_settings(folder: Path, *, port: int) -> None:
-    world = json.loads((folder / WORLD_NAME).read_text("utf-8"))
+    """Write the settings once; after that only the port in them, for people try other settings there."""
+    base_url = f'base_url = "http://localhost:{port}"'
+    if (folder / TOML_NAME).exists():
+        before = (folder / TOML_NAME).read_text("utf-8")
+        _write_private(folder / TOML_NAME, BASE_URL.sub(base_url, before))
+        return
     lines = [
         "# Written by `tempadmin demo`: never use this folder for anything but trying things out.",
-        f'base_url = "http://localhost:{port}"',
-        f"secret_keys = {json.dumps(world['keys'])}",
+        base_url,
+        f"secret_keys = {json.dumps(_world(folder)['keys'])}",
         'mail_url = "file:mail?announce"',
         'mail_from = "tempadmin@operator.example"',
     ]
@@ -124,8 +163,11 @@ def _write_settings(folder: Path, *, port: int) -> None:
 
 
 def _write_private(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
-    path.write_text(text, "utf-8")
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.unlink(missing_ok=True)
+    unfinished.touch(mode=0o600)
+    unfinished.write_text(text, "utf-8")
+    unfinished.replace(path)
 
 
 def _described(settings: Settings, world: dict[str, Any]) -> dict[str, Any]:
@@ -173,7 +215,7 @@ def _poster(settings: Settings, world: dict[str, Any]) -> str:
     names = " ".join(f"{one['web_id']}.localhost" for one in world["instances"])
     lines += [
         "",
-        f"  Codes       tempadmin demo codes --data {folder}    (a code works once; the next comes within 30 s)",
+        f"  Codes       {_program()} demo codes --data {folder}    (a code works once; the next comes within 30 s)",
         f"  Mails       {world['mail_dir']}    (subject and link also appear below)",
         "  Browser     Chrome or Firefox, which find *.localhost by themselves. Any other: add to the hosts file",
         f"                127.0.0.1 {names}",
@@ -189,10 +231,7 @@ def _refuse_taken(port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
-        except OSError:
-            raise SettingsError([f"port {port} is taken; choose another one with --port"]) from None
-
-
-def _password() -> str:
-    words = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "inlet", "jasper", "kelp", "larch")
-    return "-".join([*(secrets.choice(words) for _ in range(3)), secrets.token_hex(3)])
+        except OSError as error:
+            why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+            other = f"{_program()} demo --port {port + 1 if port < LAST_PORT else FIRST_PORT}"
+            raise SettingsError([f"port {port} {why}; choose another one, for example: {other}"]) from None

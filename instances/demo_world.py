@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import datetime
 from typing import Any
 
-from instances.registry import add_instance
+from instances.registry import add_instance, add_row
 from tempadmin.accounts import factors
 from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, OMNIADMIN
 from tempadmin.accounts.passwords import hash_password
 from tempadmin.accounts.people import add_user
+from tempadmin.accounts.totp import new_seed
 from tempadmin.audit.log import SERVICE, record
 from tempadmin.db import db, transaction
 from tempadmin.runtime import Runtime
-from tempadmin.web.context import instance_source
 
 CONSOLE_ID, CONSOLE_NAME = "operator", "Operator"
 
@@ -58,11 +59,27 @@ CUSTOMERS: tuple[tuple[str, str, str, Person, tuple[Person, Person]], ...] = (
 )
 
 
+def new_world() -> dict[str, Any]:
+    """Return the people of a new world with fresh credentials, as its folder keeps them."""
+    people = [
+        {"email": email, "name": name, "password": _password(), "totp_secret": new_seed()} for email, name in OMNIADMINS
+    ]
+    instances = [
+        {
+            "web_id": web_id,
+            "name": name,
+            "administrators": [
+                {"email": f"{administrator[0]}@{domain}", "name": administrator[1], "password": _password()}
+            ],
+            "members": [{"email": f"{user}@{domain}", "name": full, "password": _password()} for user, full in members],
+        }
+        for web_id, name, domain, administrator, members in CUSTOMERS
+    ]
+    return {"keys": [secrets.token_urlsafe(48)], "omniadmins": people, "instances": instances}
+
+
 def fill(world: dict[str, Any], *, runtime: Runtime) -> None:
-    """Add customers and people with the credentials that the folder keeps, in one transaction."""
-    home = instance_source().default()
-    if home is None:
-        raise RuntimeError("the demo world has no default instance")
+    """Add instances and people with the credentials that the folder keeps, all in one transaction or nothing."""
     hashes = {
         person["email"]: hash_password(person["password"])
         for group in [
@@ -73,6 +90,7 @@ def fill(world: dict[str, Any], *, runtime: Runtime) -> None:
     }
     with transaction():
         now = runtime.now()
+        home = add_row(web_id=CONSOLE_ID, name=CONSOLE_NAME, host=None, actor=SERVICE, now=now)
         for person in world["omniadmins"]:
             user_id = _add(home.id, person, OMNIADMIN, hashes, now=now, runtime=runtime)
             factors.enrol(user_id=user_id, seed=person["totp_secret"], step=0, now=now, runtime=runtime)
@@ -102,3 +120,8 @@ def _add(
     user.password_hash = hashes[user.email]
     record("account.opened", instance_id=instance_id, actor=SERVICE, at=now, user_id=user.id, demo=True)
     return user.id
+
+
+def _password() -> str:
+    words = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "inlet", "jasper", "kelp", "larch")
+    return "-".join([*(secrets.choice(words) for _ in range(3)), secrets.token_hex(3)])

@@ -54,7 +54,9 @@ class Hosts:
 
     def default(self) -> InstanceInfo | None:
         """Return the operator's own instance."""
-        row = db.session.scalars(select(VirtualInstance).where(VirtualInstance.is_default)).one_or_none()
+        # Not by ``is_default``: SQLite would scan the table, for it takes no partial index for ``is_default = 1``.
+        query = select(VirtualInstance).where(VirtualInstance.virtual_hostname.is_(None))
+        row = db.session.scalars(query).one_or_none()
         return None if row is None else _info(row)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from zoneinfo import available_timezones
 
 from flask import Blueprint, Flask, flash, redirect, render_template, url_for
 from flask_wtf import FlaskForm
@@ -20,13 +19,14 @@ from tempadmin.db import db
 from tempadmin.errors import Conflict, Invalid, NotFound
 from tempadmin.runtime import current_runtime
 from tempadmin.web.context import current_instance
+from tempadmin.web.fields import SelectChoice, TimeZoneField
 from tempadmin.web.guard import allow
 from tempadmin.web.navigation import Item, items
 from tempadmin.web.paging import fetch_page, search_text
 
 blueprint = Blueprint("panel", __name__)
 
-ROLE_CHOICES = [(MEMBER, "member"), (ADMINISTRATOR, "administrator")]
+ROLE_CHOICES = [SelectChoice(MEMBER), SelectChoice(ADMINISTRATOR)]
 
 
 class InviteForm(FlaskForm):
@@ -50,7 +50,7 @@ class SettingsForm(FlaskForm):
     """What can be changed about the instance."""
 
     name = StringField("Name", validators=[DataRequired("Give the instance a name."), Length(max=200)])
-    time_zone = SelectField("Time zone", description="For people who chose none of their own.")
+    time_zone = TimeZoneField("Time zone", description="For people who chose none of their own.")
     submit = SubmitField("Save")
 
 
@@ -170,7 +170,6 @@ def settings() -> str | Response | tuple[str, int]:
     acting = _acting()
     row = db.session.get_one(VirtualInstance, acting.instance_id)
     form = SettingsForm(name=row.name, time_zone=row.time_zone or "")
-    form.time_zone.choices = [("", "The browser's"), *((name, name) for name in sorted(available_timezones()))]
     if form.validate_on_submit():
         try:
             change_preferences(

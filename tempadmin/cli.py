@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import click
 from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.exc import DBAPIError
 
 from tempadmin.errors import DomainError
 from tempadmin.runtime import Runtime
@@ -75,7 +76,7 @@ def with_app(command: F) -> F:
 
 
 class reported:  # noqa: N801 - reads as a verb where it is used
-    """Turn domain and settings errors into a line on standard error and an exit code."""
+    """Turn what people can mend into a line on standard error and an exit code; the rest stays a traceback."""
 
     def __enter__(self) -> None:
         """Begin."""
@@ -88,6 +89,10 @@ class reported:  # noqa: N801 - reads as a verb where it is used
             sys.exit(2)
         if isinstance(error, DomainError):
             click.echo(f"error: {error.message}", err=True)
+            sys.exit(1)
+        if isinstance(error, DBAPIError):
+            click.echo(f"error: the database cannot be used: {error.orig}", err=True)
+            click.echo("Is it running, and was it prepared? tempadmin db upgrade", err=True)
             sys.exit(1)
 
 

@@ -81,7 +81,9 @@ class Browser:
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         base = f"{parts.scheme}://{parts.netloc}"
         # In an empty context, or the request would run in the test's own application context and share its `g`.
-        response = Context().run(self.client.open, path, base_url=base, method=method, **kwargs)  # type: ignore[arg-type]
+        # Buffered: files and streams are read to their end there, too.
+        sent = {"base_url": base, "method": method, "buffered": True, **kwargs}
+        response = Context().run(self.client.open, path, **sent)  # type: ignore[arg-type]
         self.trail.append(f"{method} {absolute} {response.status_code}")
         if response.status_code not in REDIRECTS and response.mimetype == "text/html":
             self.url, self.page = absolute, response.get_data(as_text=True)

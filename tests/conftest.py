@@ -1,4 +1,4 @@
-"""Fixtures: a database made by the real migrations once, copied for every test."""
+"""Fixtures: a database made by the real migrations once, copied for every test, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -14,35 +14,85 @@ from flask import Flask
 from instances.models import VirtualInstance
 from tempadmin.db import db
 from tempadmin.serving import upgrade_database
+from tests import postgresql
 from tests.world import World, make_world
 
 os.environ.pop("FLASK_DEBUG", None)
 
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
 Build = Callable[..., World]
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file at this version's schema."""
-    folder = tmp_path_factory.mktemp("schema")
-    world = make_world(folder)
-    with world.app.app_context():
-        upgrade_database()
-        db.session.remove()
-        db.engine.dispose()
-    return folder / "tempadmin.db"
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a developer in a hurry choose one database; the default is what CI runs."""
+    parser.addoption("--databases", default="sqlite", help="sqlite,postgresql")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run whatever touches the database on both, unless it says that it speaks of one."""
+    if "database" not in metafunc.fixturenames:
+        return
+    chosen = metafunc.config.getoption("--databases").split(",")
+    only = [kind for kind in (SQLITE, POSTGRESQL) if metafunc.definition.get_closest_marker(f"only_{kind}")]
+    kinds = [pytest.param(kind, marks=getattr(pytest.mark, kind)) for kind in only or chosen]
+    metafunc.parametrize("database", kinds, indirect=True, scope="function")
 
 
 @pytest.fixture
-def build(tmp_path: Path, empty_database: Path) -> Iterator[Build]:
+def database(request: pytest.FixtureRequest) -> str:
+    """Which database a test runs on."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file at this version's schema."""
+    folder = tmp_path_factory.mktemp("schema")
+    _migrate(folder)
+    return folder / "tempadmin.db"
+
+
+@pytest.fixture(scope="session")
+def empty_database(empty_sqlite: Path) -> Path:
+    return empty_sqlite
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[postgresql.Cluster]:
+    """A throw-away PostgreSQL server of this test process."""
+    if not postgresql.available():
+        if os.environ.get("CI") == "true":
+            pytest.fail("PostgreSQL is not installed: apt-get install postgresql")
+        pytest.skip("PostgreSQL is not installed")
+    with postgresql.cluster() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def empty_postgresql(cluster: postgresql.Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a PostgreSQL database at this version's schema."""
+    name = cluster.new_database()
+    _migrate(tmp_path_factory.mktemp("schema"), database_url=cluster.url(name))
+    return name
+
+
+@pytest.fixture
+def build(tmp_path: Path, database: str, request: pytest.FixtureRequest) -> Iterator[Build]:
     """Build worlds, each setting by its name; their application context is open until the test ends."""
     opened: list[Any] = []
+    names: dict[Path, str] = {}
 
     def make(folder: str = "data", **changes: Any) -> World:
         data = tmp_path / folder
-        if not data.exists():
-            data.mkdir()
-            shutil.copy(empty_database, data / "tempadmin.db")
+        new = not data.exists()
+        data.mkdir(exist_ok=True)
+        if database == POSTGRESQL and "database_url" not in changes:
+            server = request.getfixturevalue("cluster")
+            if new:
+                names[data] = server.new_database(request.getfixturevalue("empty_postgresql"))
+            changes["database_url"] = server.url(names[data])
+        elif new:
+            shutil.copy(request.getfixturevalue("empty_sqlite"), data / "tempadmin.db")
         world = make_world(data, **changes)
         context = world.app.app_context()
         context.push()
@@ -55,6 +105,8 @@ def build(tmp_path: Path, empty_database: Path) -> Iterator[Build]:
         db.session.remove()
         db.engine.dispose()
         context.pop()
+    for name in names.values():
+        request.getfixturevalue("cluster").drop(name)
 
 
 @pytest.fixture
@@ -73,3 +125,11 @@ def acme(world: World) -> VirtualInstance:
     """A customer's instance with an omniadmin who may ask for it."""
     world.omniadmin()
     return world.instance("acme", "Acme Logistics")
+
+
+def _migrate(folder: Path, **changes: Any) -> None:
+    world = make_world(folder, **changes)
+    with world.app.app_context():
+        upgrade_database()
+        db.session.remove()
+        db.engine.dispose()

@@ -1,0 +1,126 @@
+"""A prepared scene for tests over all routes: five people, four customers, requests in three states."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from sqlalchemy import select
+
+from tempadmin.accounts.models import ADMINISTRATOR, Invitation
+from tempadmin.accounts.omniadmins import create_omniadmin
+from tempadmin.db import db
+from tests.browser import Browser
+from tests.conftest import Build
+from tests.world import CONSOLE, FakeClock, World
+
+ACME = "http://acme.localhost:8000"
+SESSION_COOKIE = "tempadmin_session"
+ANONYMOUS, MEMBER, ADMIN, OMNIADMIN, TEMPORARY = PEOPLE = (
+    "anonymous",
+    "member",
+    "administrator",
+    "omniadmin",
+    "temporary",
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where the scene is kept, when it stands still, and what its addresses are made of."""
+
+    folder: Path
+    moment: datetime
+    cookies: dict[tuple[str, str], str]
+    """A session cookie's secret, by place and person; in the other place it is a foreign one."""
+    words: dict[str, str]
+
+    def play(self, build: Build, folder: Path) -> World:
+        """Open a copy of the scene in a fresh folder."""
+        shutil.copytree(self.folder, folder)
+        clock = FakeClock()
+        clock.time = self.moment
+        return build(folder.name, clock=clock)
+
+    def browser(self, world: World, place: str, person: str) -> Browser:
+        """A person's browser on the console or at Acme; people from elsewhere bring the cookie that they have."""
+        base = CONSOLE if place == "console" else ACME
+        browser = world.browser(base)
+        other = "customer" if place == "console" else "console"
+        secret = self.cookies.get((place, person), self.cookies.get((other, person)))
+        if secret is not None:
+            browser.client.set_cookie(SESSION_COOKIE, secret, domain=urlsplit(base).hostname or "")
+        return browser
+
+
+def prepare(world: World) -> tuple[dict[tuple[str, str], str], dict[str, str]]:
+    """Fill a world; return the cookies and the words of its addresses."""
+    home, acme = world.default_instance(), world.instance("acme", "Acme Logistics")
+    birch, _, _ = (world.instance(name) for name in ("birch", "cedar", "dune"))
+    world.omniadmin("ada@operator.example", "Ada Brandt")
+    world.omniadmin("ben@operator.example", "Ben Ito")
+    world.user(home, "member@operator.example")
+    world.user(home, "admin@operator.example", role=ADMINISTRATOR)
+    member = world.user(acme, "member@acme.example")
+    other = world.user(acme, "other@acme.example")
+    away = world.user(acme, "away@acme.example", active=False)
+    stranger = world.user(birch, "stranger@birch.example")
+    world.administrator(acme, "admin@acme.example")
+
+    ada, ben = world.signed_in("ada@operator.example"), world.signed_in("ben@operator.example")
+    active = world.enter(ada, "acme").public_id
+    world.ask(ben, "acme")
+    login_key = _key(world.confirm(ben))
+    ready = world.ask(ada, "cedar").public_id
+    world.confirm(ada)
+    waiting = world.ask(ada, "birch").public_id
+    confirm_key = _key(world.confirmation_link())
+    invitation = create_omniadmin(
+        instance_id=home.id, email="new@operator.example", full_name="New Person", runtime=world.runtime
+    )
+    cookies = {
+        ("console", OMNIADMIN): ada.cookie(SESSION_COOKIE, "localhost"),
+        ("customer", TEMPORARY): ada.cookie(SESSION_COOKIE, "acme.localhost"),
+        ("console", MEMBER): _signed_in(world, "member@operator.example", CONSOLE),
+        ("console", ADMIN): _signed_in(world, "admin@operator.example", CONSOLE),
+        ("customer", MEMBER): _signed_in(world, "member@acme.example", ACME),
+        ("customer", ADMIN): _signed_in(world, "admin@acme.example", ACME),
+    }
+    words = {
+        "active": active,
+        "ready": ready,
+        "waiting": waiting,
+        "login_key": login_key,
+        "confirm_key": confirm_key,
+        "invitation": invitation,
+        "member": str(member.id),
+        "other": str(other.id),
+        "away": str(away.id),
+        "stranger": str(stranger.id),
+        "challenge": "c" * 43,
+    }
+    assert db.session.scalar(select(Invitation.id)) is not None
+    return {place: secret for place, secret in cookies.items() if secret}, words
+
+
+def everything(world: World) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table, but for when a session was last seen (S02)."""
+    db.session.rollback()
+    rows = {}
+    for table in db.metadata.sorted_tables:
+        columns = [column for column in table.columns if column.name != "last_seen_at"]
+        rows[table.name] = sorted((tuple(row) for row in db.session.execute(select(*columns))), key=repr)
+    db.session.rollback()
+    return rows
+
+
+def _signed_in(world: World, address: str, base_url: str) -> str | None:
+    host = urlsplit(base_url).hostname or ""
+    return world.signed_in(address, base_url).cookie(SESSION_COOKIE, host)
+
+
+def _key(link: str) -> str:
+    return parse_qs(urlsplit(link).query)["key"][0]

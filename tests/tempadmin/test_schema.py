@@ -1,0 +1,54 @@
+"""The migrated schema is the one that the models describe (design §10)."""
+
+from __future__ import annotations
+
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine, inspect, text
+
+from tempadmin.db import db
+from tempadmin.serving import schema_is_current
+from tests.world import World
+
+
+def test_the_migrated_schema_equals_the_models(world: World) -> None:
+    """Alembic finds no table, column, type, index or constraint that one of them lacks."""
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, db.metadata) == []
+        assert schema_is_current()
+
+
+def test_the_migrated_tables_are_written_like_the_models(world: World) -> None:
+    """The stored CREATE statements agree, checks included, which Alembic does not compare."""
+    fresh = create_engine("sqlite://")
+    db.metadata.create_all(fresh)
+
+    def checks(engine: object) -> dict[str, set[tuple[str, str]]]:
+        inspector = inspect(engine)
+        return {  # type: ignore[union-attr]
+            name: {(check["name"], "".join(check["sqltext"].split())) for check in inspector.get_check_constraints(name)}  # type: ignore[union-attr]
+            for name in inspector.get_table_names()  # type: ignore[union-attr]
+            if name != "alembic_version"
+        }
+
+    assert checks(db.engine) == checks(fresh)
+    fresh.dispose()
+
+
+def test_no_id_is_ever_used_twice(world: World) -> None:
+    """Every table that asks for it has AUTOINCREMENT, and every table with an id of its own asks for it."""
+    statements = dict(db.session.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'table'")).all())
+    asking = {table.name for table in db.metadata.tables.values() if table.dialect_options["sqlite"]["autoincrement"]}
+    assert {name for name in asking if "AUTOINCREMENT" not in statements[name]} == set()
+    with_ids = {table.name for table in db.metadata.tables.values() if "id" in table.primary_key.columns}
+    assert with_ids - asking == set()
+
+
+def test_an_id_is_not_used_again_after_its_row_is_gone(world: World) -> None:
+    """A new account never inherits the number, and with it the history, of an old one."""
+    first = world.user(world.default_instance(), "first@operator.example")
+    number = first.id
+    db.session.execute(text("DELETE FROM users"))
+    db.session.execute(text("COMMIT"))
+    assert world.user(world.default_instance(), "second@operator.example").id > number
