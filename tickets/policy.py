@@ -6,10 +6,12 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tempadmin.errors import Conflict, Forbidden, Invalid, NotFound
+from tempadmin.errors import Conflict, Forbidden, Invalid, NotFound, RateLimited
 
 SHORTEST_REASON, LONGEST_REASON = 10, 2_000
 LONGEST_EXTERNAL_TICKET = 200
+MOST_OPEN, MOST_ASKED, MOST_REJECTED = 10, 50, 3
+RETRY_AFTER_SECONDS = 3600
 OFFERED = tuple(timedelta(minutes=minutes) for minutes in (15, 30, 60, 120, 240, 480, 720, 1440))
 
 
@@ -45,6 +47,39 @@ def refuse_asker(asker: Asker) -> None:
         raise Forbidden("Only omniadmins can ask for access.")
     if not asker.is_active:
         raise Forbidden("Your account is not active any more.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lately:
+    """What a person has asked for already."""
+
+    open_everywhere: int
+    asked_here_today: int
+    rejected_here_today: int
+
+
+def refuse_flood(lately: Lately) -> None:
+    """Keep approvers from being worn out, and directories from being filled (S35).
+
+    Raises
+    ------
+    RateLimited
+        When the person has too many open requests, or asked for this instance too often within 24 hours.
+    """
+    if lately.rejected_here_today >= MOST_REJECTED:
+        raise RateLimited(
+            f"This instance said no to you {MOST_REJECTED} times within a day. Speak to them; ask again tomorrow.",
+            retry_after=RETRY_AFTER_SECONDS,
+        )
+    if lately.asked_here_today >= MOST_ASKED:
+        raise RateLimited(
+            f"You asked for this instance {MOST_ASKED} times within a day. Ask again later.",
+            retry_after=RETRY_AFTER_SECONDS,
+        )
+    if lately.open_everywhere >= MOST_OPEN:
+        raise RateLimited(
+            f"You have {MOST_OPEN} open requests. End or cancel one first.", retry_after=RETRY_AFTER_SECONDS
+        )
 
 
 def refuse_target(target: Target) -> None:

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, func, select
 
 from instances.models import VirtualInstance
 from tempadmin.accounts.models import OMNIADMIN, User
@@ -16,7 +16,7 @@ from tempadmin.errors import Conflict, Forbidden, NotFound
 from tempadmin.runtime import Runtime
 from tickets import policy
 from tickets.models import TEMPORARY_ADMIN, AccessRequest
-from tickets.states import OPEN, State
+from tickets.states import OPEN, EndReason, State
 
 
 class AlreadyOpen(Conflict):
@@ -87,6 +87,7 @@ def request_access(
         duration = policy.checked_duration(duration, longest=longest)
         if (open_one := _open_request(requester_id, instance.id)) is not None:
             raise AlreadyOpen(open_one)
+        policy.refuse_flood(_lately(requester_id, instance.id, since=now - timedelta(days=1)))
         request = _new(requester, instance, reason=reason, external_ticket=external_ticket, duration=duration, now=now)
         db.session.add(request)
         db.session.flush()
@@ -123,6 +124,22 @@ def _open_request(requester_id: int, instance_id: int) -> str | None:
         AccessRequest.state.in_(OPEN),
     )
     return db.session.scalar(query)
+
+
+def _lately(requester_id: int, instance_id: int, *, since: datetime) -> policy.Lately:
+    """Count what a person asked for; the requester's row is locked, so no rival click slips past."""
+    mine = AccessRequest.requester_id == requester_id
+    here_today = and_(mine, AccessRequest.instance_id == instance_id, AccessRequest.created_at >= since)
+    rejected = and_(here_today, AccessRequest.end_reason == EndReason.REJECTED)
+
+    def count(condition: ColumnElement[bool]) -> int:
+        return db.session.scalar(select(func.count()).select_from(AccessRequest).where(condition)) or 0
+
+    return policy.Lately(
+        open_everywhere=count(and_(mine, AccessRequest.state.in_(OPEN))),
+        asked_here_today=count(here_today),
+        rejected_here_today=count(rejected),
+    )
 
 
 def _new(
