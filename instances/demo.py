@@ -100,16 +100,21 @@ def prepare(folder: Path, *, port: int) -> Settings:
     if settings.base_url != f"http://localhost:{port}":
         raise SettingsError([f"base_url: the demo is at http://localhost:{port}; unset {ENVIRONMENT_PREFIX}BASE_URL"])
     with create_app(settings).app_context():
-        world = _world(folder)
-        _refuse_foreign_database(world)
-        upgrade_database()
-        if instance_source().default() is None:
-            runtime = current_runtime()
-            fill(world, runtime=runtime)
-            world_made.send(application(), runtime=runtime, world=world)
-        db.session.remove()
-        db.engine.dispose()
+        try:
+            _make_or_go_on(_world(folder))
+        finally:
+            db.session.remove()
+            db.engine.dispose()
     return settings
+
+
+def _make_or_go_on(world: dict[str, Any]) -> None:
+    _refuse_foreign_database(world)
+    upgrade_database()
+    if instance_source().default() is None:
+        runtime = current_runtime()
+        fill(world, runtime=runtime)
+        world_made.send(application(), runtime=runtime, world=world)
 
 
 def _refuse_foreign_database(world: dict[str, Any]) -> None:

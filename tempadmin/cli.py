@@ -64,13 +64,18 @@ def with_app(command: F) -> F:
     @functools.wraps(command)
     def run(*args: Any, data: Path | None, **kwargs: Any) -> Any:
         from tempadmin.app import create_app  # noqa: PLC0415 - `--help` must not wait for the whole application
+        from tempadmin.db import db  # noqa: PLC0415
         from tempadmin.runtime import current_runtime  # noqa: PLC0415
 
         with reported():
             app = create_app(load_settings(data))
             with app.app_context():
                 runtime: Runtime = current_runtime()
-                return command(runtime, *args, **kwargs)
+                try:
+                    return command(runtime, *args, **kwargs)
+                finally:
+                    db.session.remove()
+                    db.engine.dispose()
 
     return run  # type: ignore[return-value]
 

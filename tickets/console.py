@@ -15,7 +15,7 @@ from instances.models import VirtualInstance
 from tempadmin.accounts import login
 from tempadmin.accounts.models import OMNIADMIN
 from tempadmin.db import db
-from tempadmin.errors import Invalid, NotFound
+from tempadmin.errors import Invalid, NotFound, RateLimited
 from tempadmin.runtime import current_runtime
 from tempadmin.web import words
 from tempadmin.web.fields import SelectChoice
@@ -64,7 +64,7 @@ def init_app(app: Flask) -> None:
 
 @blueprint.route("/instances/<web_id>/request-access", methods=["GET", "POST"])
 @allow(OMNIADMIN, place="console")
-def ask(web_id: str) -> str | Response | tuple[str, int]:
+def ask(web_id: str) -> str | Response | tuple[str, int, dict[str, str]]:
     """Ask for access to an instance."""
     runtime, person = current_runtime(), login.person()
     target = db.session.scalars(select(VirtualInstance).where(VirtualInstance.web_id == web_id)).one_or_none()
@@ -75,6 +75,7 @@ def ask(web_id: str) -> str | Response | tuple[str, int]:
     longest = policy.longest_duration(everywhere=settings.max_duration, here=target_of(target).longest)
     default = min(settings.default_duration, longest)
     form = RequestForm()
+    refused: tuple[int, dict[str, str]] = (400, {})
     offered = policy.durations_offered(default=default, longest=longest)
     form.duration.choices = [SelectChoice(str(int(offer.total_seconds())), words.duration(offer)) for offer in offered]
     if not form.is_submitted():
@@ -94,6 +95,9 @@ def ask(web_id: str) -> str | Response | tuple[str, int]:
             return redirect(url_for("console.show", public_id=error.public_id), 303)
         except Invalid as error:
             getattr(form, error.field or "reason").errors = [error.message]
+        except RateLimited as error:
+            form.form_errors.append(error.message)
+            refused = (429, {"Retry-After": str(error.retry_after)})
         else:
             provision(request_id=asked.id, runtime=runtime)
             return redirect(url_for("console.show", public_id=asked.public_id), 303)
@@ -103,7 +107,7 @@ def ask(web_id: str) -> str | Response | tuple[str, int]:
         sentence = f"You have an open request here: {story.state_words(present, mine=True)[0]}."
         open_request = {"url": url_for("console.show", public_id=present.public_id), "sentence": sentence}
     page = render_template("tickets/request_access.html", target=target, form=form, open_request=open_request)
-    return page, 400 if form.is_submitted() else 200
+    return (page, *refused) if form.is_submitted() else page
 
 
 @blueprint.get("/access")

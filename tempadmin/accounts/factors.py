@@ -12,13 +12,15 @@ from typing import Literal
 
 from sqlalchemy import select, update
 
-from tempadmin.accounts import recovery, throttle, totp
-from tempadmin.accounts.models import SecondFactor
+from tempadmin.accounts import notices, recovery, throttle, totp
+from tempadmin.accounts.models import SecondFactor, User
 from tempadmin.db import claimed, db
 from tempadmin.errors import Forbidden, Invalid
+from tempadmin.keys import Unsealable
 from tempadmin.runtime import Runtime
 
-SEED_PURPOSE = "totp-seed"
+SEED_PURPOSE, NEW_SEED_PURPOSE = "totp-seed", "enrolment-seed"
+SIGNED_IN = "session"
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,17 @@ class Verdict:
             raise Invalid(self.refusal, field="code")
 
 
-def judge(*, user_id: int, answer: str, runtime: Runtime) -> Verdict:
+def judge(*, user_id: int, answer: str, runtime: Runtime, known_as: str | None = SIGNED_IN) -> Verdict:
     """Judge an authentication code or a recovery code; lock order: factor, then throttle.
+
+    All wrong answers of an account are counted together, and that count holds strangers up. Whoever is known (a
+    session, a device that signed in fully before) is held up by a count of their own, so that a stranger who has the
+    password cannot lock the owner out (S12). A used recovery code is told by mail.
+
+    Parameters
+    ----------
+    known_as
+        Whose guess this is: a signed-in session's, a known device's, or a stranger's (``None``).
 
     Raises
     ------
@@ -53,18 +64,22 @@ def judge(*, user_id: int, answer: str, runtime: Runtime) -> Verdict:
     ).one_or_none()
     if factor is None:
         raise Forbidden("This account has no second factor. Ask an omniadmin for an enrolment link.")
-    row = throttle.locked(f"factor:{user_id}", now=runtime.now())
+    everybodys = f"factor:{user_id}"
+    keys = [everybodys] if known_as is None else [everybodys, f"{everybodys}:{known_as}"]
+    rows = throttle.locked_all(*keys, now=runtime.now())
     now = runtime.now()
-    throttle.refuse_while_blocked(row, now=now)
+    throttle.refuse_while_blocked(rows[-1], now=now)
     answer = answer.strip()
     if not totp.looks_like_code(answer):
         verdict = _judge_recovery_code(user_id=user_id, answer=answer, now=now, runtime=runtime)
     else:
         verdict = _judge_totp(factor, answer=answer, now=now, runtime=runtime)
     if verdict.refusal is None:
-        throttle.forget(row, now=now)
+        throttle.take_back(rows[0], rows[-1].failures, now=now)
+        throttle.forget(rows[-1], now=now)
     elif verdict.counts_as_wrong:
-        throttle.count_wrong(row, now=now)
+        for row in rows:
+            throttle.count_wrong(row, now=now)
     return verdict
 
 
@@ -82,6 +97,8 @@ def _judge_totp(factor: SecondFactor, *, answer: str, now: datetime, runtime: Ru
 
 def _judge_recovery_code(*, user_id: int, answer: str, now: datetime, runtime: Runtime) -> Verdict:
     if recovery.use_code(user_id=user_id, code=answer, now=now, runtime=runtime):
+        user = db.session.get_one(User, user_id)
+        notices.tell(notices.RECOVERY_CODE_USED, user=user, at=now, runtime=runtime)
         return Verdict("recovery")
     return Verdict(
         "recovery", "This is neither a six-digit code nor one of your unused recovery codes.", counts_as_wrong=True
@@ -101,3 +118,16 @@ def enrol(*, user_id: int, seed: str, step: int, now: datetime, runtime: Runtime
 def seed_of(factor: SecondFactor, *, runtime: Runtime) -> str:
     """Open a device's seed; it opens for the account that it was sealed for, and no other (S15)."""
     return runtime.keys.unseal(SEED_PURPOSE, factor.sealed_seed, owner=f"user:{factor.user_id}").decode()
+
+
+def seal_new_seed(*, owner: str, runtime: Runtime) -> str:
+    """Return a new seed that only this owner's form can bring back: showing it writes nothing (S02)."""
+    return runtime.keys.seal(NEW_SEED_PURPOSE, totp.new_seed().encode(), owner=owner)
+
+
+def open_new_seed(sealed: str, *, owner: str, runtime: Runtime) -> str | None:
+    """Open the seed that a form brought back; ``None`` when it is not this owner's."""
+    try:
+        return runtime.keys.unseal(NEW_SEED_PURPOSE, sealed, owner=owner).decode()
+    except Unsealable:
+        return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+from base64 import b64encode
 from functools import cache
 
 from argon2 import PasswordHasher
@@ -39,4 +41,6 @@ def password_is_right(stored: str | None, password: str) -> bool:
 
 @cache
 def _nobodys_hash() -> str:
-    return _hasher.hash("nobody has this password")
+    """Return a hash that no password fits; it is not computed, or the first unknown address would cost twice."""
+    salt, digest = (b64encode(secrets.token_bytes(length)).decode().rstrip("=") for length in (16, 32))
+    return f"$argon2id$v=19$m={_hasher.memory_cost},t={_hasher.time_cost},p={_hasher.parallelism}${salt}${digest}"

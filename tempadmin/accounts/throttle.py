@@ -20,14 +20,14 @@ FIRST_PAUSE = timedelta(seconds=30)
 LONGEST_PAUSE = timedelta(hours=1)
 
 
-def locked(key: str, *, now: datetime) -> Throttle:
-    """Return the key's row, locked until the open transaction ends; it is made when there is none."""
+def locked_all(*keys: str, now: datetime) -> list[Throttle]:
+    """Return the keys' rows, made where there are none, locked until the open transaction ends, by ascending key."""
     insert = postgresql_insert if db.engine.dialect.name == "postgresql" else sqlite_insert
-    db.session.execute(insert(Throttle).values(key=key, failures=0, updated_at=now).on_conflict_do_nothing())
-    row = db.session.get(Throttle, key, with_for_update=True, populate_existing=True)
-    if row is None:
-        raise RuntimeError("a throttle vanished while it was locked")
-    return row
+    rows = {}
+    for key in sorted(keys):
+        db.session.execute(insert(Throttle).values(key=key, failures=0, updated_at=now).on_conflict_do_nothing())
+        rows[key] = db.session.get_one(Throttle, key, with_for_update=True, populate_existing=True)
+    return [rows[key] for key in keys]
 
 
 def refuse_while_blocked(row: Throttle, *, now: datetime) -> None:
@@ -37,15 +37,22 @@ def refuse_while_blocked(row: Throttle, *, now: datetime) -> None:
         raise RateLimited(f"Too many wrong answers. Try again in {left} s.", retry_after=left)
 
 
-def count_wrong(row: Throttle, *, now: datetime) -> None:
+def count_wrong(row: Throttle, *, now: datetime, free_tries: int = FREE_TRIES) -> None:
     """Count a wrong answer and start the pause that it earns."""
     row.failures += 1
     row.updated_at = now
-    if row.failures >= FREE_TRIES:
-        doubled = min(row.failures - FREE_TRIES, 12)
+    if row.failures >= free_tries:
+        doubled = min(row.failures - free_tries, 12)
         row.blocked_until = now + min(FIRST_PAUSE * 2**doubled, LONGEST_PAUSE)
 
 
 def forget(row: Throttle, *, now: datetime) -> None:
     """Start again from nothing after a right answer."""
     row.failures, row.blocked_until, row.updated_at = 0, None, now
+
+
+def take_back(row: Throttle, failures: int, *, now: datetime) -> None:
+    """Forget some of the wrong answers: those of somebody who has just given a right one. Others' still count."""
+    row.failures, row.updated_at = max(0, row.failures - failures), now
+    if row.failures < FREE_TRIES:
+        row.blocked_until = None

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from tempadmin.audit.triggers import TRIGGERS
 from tempadmin.db import Base, UtcDateTime
 
 
@@ -18,7 +19,7 @@ class AuditEvent(Base):
         Index("uq_audit_events_instance_id_number", "instance_id", "number", unique=True),
         Index("ix_audit_events_request_id", "request_id"),
         Index("ix_audit_events_occurred_at", "occurred_at"),
-        {"sqlite_autoincrement": True},
+        {"sqlite_autoincrement": True, "info": {"triggers": TRIGGERS}},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

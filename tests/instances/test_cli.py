@@ -25,6 +25,7 @@ def command(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
     """Run a command on the world's folder."""
     folder = world.runtime.settings.data
     monkeypatch.setenv("TEMPADMIN_BASE_URL", "http://localhost:8000")
+    monkeypatch.setenv("TEMPADMIN_DATABASE_URL", world.runtime.settings.database)
     monkeypatch.setenv("TEMPADMIN_SECRET_KEYS", ",".join(KEYS))
 
     def run(*arguments: str) -> Result:

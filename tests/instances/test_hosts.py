@@ -118,6 +118,7 @@ def test_s08_a_customers_address_takes_scheme_and_port_from_base_url(
     assert instance_url(VirtualInstance(virtual_hostname=None, is_default=True), settings) == base_url
 
 
+@pytest.mark.only_sqlite
 @pytest.mark.usefixtures("world", "birch")
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "birch-health.localhost", "unknown.localhost"])
 def test_a_host_costs_one_indexed_query_at_most(host: str) -> None:

@@ -16,7 +16,14 @@ from tests.world import CONSOLE, KEYS, settings_for
 
 GOOD = {"TEMPADMIN_BASE_URL": CONSOLE, "TEMPADMIN_SECRET_KEYS": KEYS[0]}
 NONSENSE = {
-    "BASE_URL": ("", "console", "ftp://x.example", "http://x.example", "https://x.example/path", "https://u:p@x.example"),
+    "BASE_URL": (
+        "",
+        "console",
+        "ftp://x.example",
+        "http://x.example",
+        "https://x.example/path",
+        "https://u:p@x.example",
+    ),
     "SECRET_KEYS": ("", "short", f"{KEYS[0]},short", ","),
     "DATABASE_URL": ("mysql://localhost/x", "tempadmin.db", "postgresql://localhost/x"),
     "MODULES": ("nothing_of_ours", "os", "instances,tickets", "instances.models,scheduler", "../x"),

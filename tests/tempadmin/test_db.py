@@ -131,6 +131,7 @@ def test_a_guarded_update_tells_whether_it_moved_the_row(world: World) -> None:
         assert not claimed(move)
 
 
+@pytest.mark.only_sqlite
 def test_sqlite_is_set_up_for_more_than_one_writer(world: World) -> None:
     """Write-ahead log, every commit on the disk, foreign keys on, and a wait instead of an error."""
     pragmas = {name: db.session.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous")}
@@ -139,6 +140,7 @@ def test_sqlite_is_set_up_for_more_than_one_writer(world: World) -> None:
     assert db.session.scalar(text("PRAGMA busy_timeout")) == 5000
 
 
+@pytest.mark.only_sqlite
 def test_every_connection_is_set_up(world: World) -> None:
     """Not the first one only: each from the pool has the pragmas."""
     with db.engine.connect() as first, db.engine.connect() as second:
@@ -154,6 +156,7 @@ def test_foreign_keys_hold(world: World) -> None:
         session.execute(text("DELETE FROM virtual_instances"))
 
 
+@pytest.mark.only_sqlite
 def test_a_write_takes_the_writers_lock_at_once(world: World) -> None:
     """A rival waits for it from the beginning, so what was read under it stays true."""
     with transaction(), db.engine.connect() as rival:

@@ -6,7 +6,7 @@ from tempadmin.accounts import totp
 from tempadmin.accounts.invitations import link as link_of
 from tempadmin.accounts.omniadmins import reset_factor
 from tempadmin.web.context import instance_source
-from tests.tempadmin.test_enrolment import ADA, seed_on, sealed_on
+from tests.tempadmin.test_enrolment import ADA, sealed_on, seed_on
 from tests.world import CONSOLE, PASSWORD, World
 
 ACME = "http://acme.localhost:8000"

@@ -43,6 +43,7 @@ def missing(response: TestResponse, *, file: bool = False) -> list[str]:
     return problems
 
 
+@pytest.mark.only_sqlite
 @pytest.mark.parametrize("name", TABLE)
 def test_s40_every_answer_carries_the_headers(name: str, stage: Stage, play: Play) -> None:
     """Pages, redirects, refusals and files alike, for somebody who may and for somebody who may not."""

@@ -56,6 +56,7 @@ def test_without_the_module_there_is_no_job(bare: World) -> None:
     assert set(jobs(bare.app)) == {"mail", "audit-heads"}
 
 
+@pytest.mark.only_sqlite
 def test_without_the_module_there_is_no_command(bare: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the help nor the commands know `access` and `cleanup`; with the module they do."""
     monkeypatch.setenv("TEMPADMIN_BASE_URL", CONSOLE)

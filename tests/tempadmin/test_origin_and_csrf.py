@@ -11,6 +11,8 @@ from tests.tempadmin.stage import ACME, ADMIN, OMNIADMIN, TEMPORARY, Stage, ever
 from tests.tempadmin.test_routes import TABLE
 from tests.world import CONSOLE, PASSWORD, World
 
+pytestmark = pytest.mark.only_sqlite  # the scene is a copied SQLite file
+
 POSTS = [name for name in TABLE if name.startswith("POST ")]
 FOREIGN_SOURCES = {
     "no origin": {},

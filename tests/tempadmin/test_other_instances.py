@@ -15,6 +15,8 @@ from tests.tempadmin.stage import ACME, ADMIN, OMNIADMIN, SESSION_COOKIE, TEMPOR
 from tests.tempadmin.test_routes import TABLE
 from tests.world import CONSOLE, World
 
+pytestmark = pytest.mark.only_sqlite  # the scene is a copied SQLite file
+
 BIRCH = "http://birch.localhost:8000"
 
 # Every rule with a parameter, and an address of it that names a row of another instance; the ids of requests are the

@@ -24,7 +24,7 @@ PAYLOADS = {
     "attribute": '" onmouseover="alert(1)" x="',
     "link": "javascript:alert(1)//https://evil.example/",
     "header": "Name\r\nBcc: everybody@evil.example\r\n\r\nHello",
-    "formula": "=HYPERLINK(\"https://evil.example\",\"x\")",
+    "formula": '=HYPERLINK("https://evil.example","x")',
     "plus": "+1+cmd|' /C calc'!A0",
     "minus": "-2+3",
     "at": "@SUM(1+1)",
@@ -33,6 +33,7 @@ PAYLOADS = {
     "separators": "one\u2028two\u2029three\u0085four",
     "comment": "--> ]]> <!-- <svg/onload=alert(1)>",
 }
+
 
 @pytest.fixture
 def log(world: World) -> io.StringIO:
@@ -50,7 +51,9 @@ def confirmation_link(world: World) -> str:
 def harmless(browser: Browser, payload: str) -> bool:
     """Whether the present page holds the payload as words alone: its markup stands nowhere in it unescaped."""
     page = browser.page
-    active = [part for part in ("<b>", "<script>", "<svg", "<!--", ' onmouseover="', "href=\"javascript") if part in page]
+    active = [
+        part for part in ("<b>", "<script>", "<svg", "<!--", ' onmouseover="', 'href="javascript') if part in page
+    ]
     return not active and "49" not in browser.text.split() and (escape(payload) == payload or payload not in page)
 
 
@@ -119,9 +122,7 @@ def test_s41_the_first_link_of_a_mail_is_ours(world: World) -> None:
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
-def test_s41_a_payload_cannot_forge_a_line_of_the_log(
-    name: str, world: World, log: io.StringIO
-) -> None:
+def test_s41_a_payload_cannot_forge_a_line_of_the_log(name: str, world: World, log: io.StringIO) -> None:
     """Each line of the log is one JSON object, whatever stood in addresses, hosts and forms."""
     payload = PAYLOADS[name]
     browser = world.browser()

@@ -15,6 +15,8 @@ from tests.tempadmin.conftest import Play
 from tests.tempadmin.stage import PEOPLE, Stage, everything
 from tests.world import CONSOLE, World
 
+pytestmark = pytest.mark.only_sqlite  # the scene is a copied SQLite file
+
 TABLE: dict[str, dict[str, Any]] = tomllib.loads((Path(__file__).parent / "routes.toml").read_text("utf-8"))
 PLACES = ("console", "customer")
 REFUSALS = ("login", 403, 404)

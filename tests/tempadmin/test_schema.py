@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, text
@@ -19,6 +20,7 @@ def test_the_migrated_schema_equals_the_models(world: World) -> None:
         assert schema_is_current()
 
 
+@pytest.mark.only_sqlite
 def test_the_migrated_tables_are_written_like_the_models(world: World) -> None:
     """The stored CREATE statements agree, checks included, which Alembic does not compare."""
     fresh = create_engine("sqlite://")
@@ -27,7 +29,9 @@ def test_the_migrated_tables_are_written_like_the_models(world: World) -> None:
     def checks(engine: object) -> dict[str, set[tuple[str, str]]]:
         inspector = inspect(engine)
         return {  # type: ignore[union-attr]
-            name: {(check["name"], "".join(check["sqltext"].split())) for check in inspector.get_check_constraints(name)}  # type: ignore[union-attr]
+            name: {
+                (check["name"], "".join(check["sqltext"].split())) for check in inspector.get_check_constraints(name)
+            }  # type: ignore[union-attr]
             for name in inspector.get_table_names()  # type: ignore[union-attr]
             if name != "alembic_version"
         }
@@ -36,6 +40,7 @@ def test_the_migrated_tables_are_written_like_the_models(world: World) -> None:
     fresh.dispose()
 
 
+@pytest.mark.only_sqlite
 def test_no_id_is_ever_used_twice(world: World) -> None:
     """Every table that asks for it has AUTOINCREMENT, and every table with an id of its own asks for it."""
     statements = dict(db.session.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'table'")).all())
@@ -45,6 +50,7 @@ def test_no_id_is_ever_used_twice(world: World) -> None:
     assert with_ids - asking == set()
 
 
+@pytest.mark.only_sqlite
 def test_an_id_is_not_used_again_after_its_row_is_gone(world: World) -> None:
     """A new account never inherits the number, and with it the history, of an old one."""
     first = world.user(world.default_instance(), "first@operator.example")

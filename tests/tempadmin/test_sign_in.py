@@ -179,9 +179,7 @@ def test_s42_known_and_unknown_addresses_get_the_same_answer(world: World) -> No
 
 
 @pytest.mark.parametrize("address", [ADA, "gone@operator.example", "nobody@operator.example", "no address"])
-def test_s42_unknown_addresses_cost_the_same_work(
-    address: str, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_s42_unknown_addresses_cost_the_same_work(address: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exactly one Argon2 verification of the same cost is done, whoever is asked for."""
     world.omniadmin()
     world.user(world.default_instance(), "gone@operator.example", active=False)

@@ -94,3 +94,16 @@ def test_blanks_do_not_make_a_reason(asking: World) -> None:
     """White space and control characters at the ends do not count."""
     with pytest.raises(Invalid):
         ask(asking, reason=" \t\n\x00" * 10 + "short" + "\r\n" * 10)
+
+
+def test_s35_the_page_keeps_what_was_typed_when_a_cap_is_reached(asking: World) -> None:
+    """429 with Retry-After, the sentence above the form, and the reason still in it."""
+    for _ in range(policy.MOST_REJECTED):
+        end(asking, ask(asking), EndReason.REJECTED)
+    ada = asking.signed_in()
+    ada.get("/instances/acme/request-access")
+    response = ada.post(data={"reason": "A reason that took long to write.", "duration": "3600"})
+    assert response.status_code == 429
+    assert int(response.headers["Retry-After"]) > 0
+    assert "said no to you" in ada.text
+    assert "A reason that took long to write." in ada.page
