@@ -1,0 +1,80 @@
+"""`make guards`: take each guard out in a scratch copy and see its test turn red.
+
+``tests/guards.toml`` lists them: the file, the text that is replaced, what replaces it, and the test that must fail.
+A guard whose test stays green guards nothing; a text that is not found means that the list is out of date. Both fail.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+LIST = ROOT / "tests" / "guards.toml"
+COPIED = ("tempadmin", "instances", "tickets", "scheduler", "templates", "tests", "pyproject.toml", "README.md")
+AT_ONCE = 2
+SECONDS = 240
+TESTS_FAILED = 1
+
+
+@dataclass(frozen=True)
+class Guard:
+    """One entry of the list."""
+
+    name: str
+    file: str
+    text: str
+    without: str
+    test: str
+
+
+def read() -> list[Guard]:
+    """Read the list."""
+    return [Guard(**entry) for entry in tomllib.loads(LIST.read_text("utf-8"))["guard"]]
+
+
+def problem_of(guard: Guard) -> str | None:
+    """Try one guard; say what is wrong, or nothing."""
+    with tempfile.TemporaryDirectory(prefix="guards-") as name:
+        scratch = Path(name)
+        for part in COPIED:
+            if (ROOT / part).is_dir():
+                shutil.copytree(ROOT / part, scratch / part, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / part, scratch / part)
+        path = scratch / guard.file
+        source = path.read_text("utf-8")
+        if source.count(guard.text) != 1:
+            return f"its text stands {source.count(guard.text)} times in {guard.file}"
+        path.write_text(source.replace(guard.text, guard.without), "utf-8")
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", guard.test]
+        done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, timeout=SECONDS, check=False)
+        if done.returncode == TESTS_FAILED:
+            return None
+        last = (done.stdout.strip().splitlines() or ["nothing"])[-1]
+        return f"{guard.test} did not fail (exit {done.returncode}: {last})"
+
+
+def main(chosen: list[str]) -> int:
+    """Try all guards, or those whose names contain one of the words."""
+    guards = [one for one in read() if not chosen or any(word in one.name for word in chosen)]
+    failed = 0
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for guard, problem in zip(guards, pool.map(problem_of, guards), strict=True):
+            sys.stdout.write(
+                f"{'ok  ' if problem is None else 'FAIL'} {guard.name}{': ' + problem if problem else ''}\n"
+            )
+            sys.stdout.flush()
+            failed += problem is not None
+    sys.stdout.write(f"{len(guards) - failed} passed, {failed} failed\n")
+    return 1 if failed or not guards else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
