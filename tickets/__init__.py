@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from tickets import authority, console, demo, entry, jobs, listing, notices, portal
+from tickets import authority, console, demo, doctor, entry, jobs, listing, notices, portal
 
 
 def init_app(app: Flask) -> None:
@@ -17,3 +17,4 @@ def init_app(app: Flask) -> None:
     authority.init_app(app)
     jobs.init_app(app)
     demo.init_app(app)
+    doctor.init_app(app)

@@ -1,4 +1,4 @@
-"""What else ends accesses: sign-out, lost authority, an archived instance (S23).
+"""What else ends accesses: sign-out, lost authority or changed credentials, an archived instance (S23).
 
 Each is heard by a signal and acts in its sender's transaction.
 """
@@ -10,8 +10,8 @@ from datetime import datetime
 from flask import Flask
 
 from instances.registry import instance_archived
+from tempadmin.accounts.authority import authority_lost
 from tempadmin.accounts.models import OMNIADMIN, LoginSession, User
-from tempadmin.accounts.omniadmins import authority_lost
 from tempadmin.accounts.queries import warning_sources
 from tempadmin.accounts.sessions import session_checks, session_ended
 from tempadmin.audit.log import SERVICE, Actor
@@ -53,8 +53,8 @@ def _signed_out(_app: Flask, *, row: LoginSession, reason: str, actor: Actor, at
         end_all_open(requester_id=user.id, reason=EndReason.REQUESTER_SIGNED_OUT, actor=actor, now=at)
 
 
-def _lost(_app: Flask, *, user_id: int, reason: str, at: datetime) -> None:
-    end_all_open(requester_id=user_id, reason=EndReason(reason), actor=SERVICE, now=at)
+def _lost(_app: Flask, *, user_id: int, reason: str, actor: Actor, at: datetime) -> None:
+    end_all_open(requester_id=user_id, reason=EndReason(reason), actor=actor, now=at)
 
 
 def _archived(_app: Flask, *, instance_id: int, at: datetime) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from flask import Flask
 from sqlalchemy import select
 
-from tempadmin.accounts.models import OMNIADMIN, User
+from tempadmin.accounts.models import OMNIADMIN, LoginSession, User
+from tempadmin.accounts.user_agents import device_words
 from tempadmin.audit.log import Actor
 from tempadmin.db import db
 from tempadmin.outbox.queue import composers, enqueue
@@ -19,13 +20,14 @@ from tempadmin.web.context import instance_source
 from tickets.models import AccessRequest, Ticket
 from tickets.states import State
 
-CONFIRM_ACCESS, NOT_ME = "confirm_access", "not_me"
+CONFIRM_ACCESS, NOT_ME, ENTERED = "confirm_access", "not_me", "entered"
 
 
 def init_app(app: Flask) -> None:
     """Register the composers."""
     composers(app)[CONFIRM_ACCESS] = _confirm_access
     composers(app)[NOT_ME] = _not_me
+    composers(app)[ENTERED] = _entered
 
 
 def send_confirmation(
@@ -50,6 +52,12 @@ def warn_other_omniadmins(request: AccessRequest, *, actor: Actor, now: datetime
     others = select(User.email).where(User.role == OMNIADMIN, User.active.is_(True), User.id != actor.id)
     for email in db.session.scalars(others).all():
         enqueue(NOT_ME, recipient=email, ids={"request": request.id}, request_id=request.id, now=now, runtime=runtime)
+
+
+def tell_entered(request: AccessRequest, *, now: datetime, runtime: Runtime) -> None:
+    """Queue a mail to the requester: somebody has just entered in their name."""
+    ids = {"request": request.id, "at": int(now.timestamp())}
+    enqueue(ENTERED, recipient=request.requester_email, ids=ids, request_id=request.id, now=now, runtime=runtime)
 
 
 def confirmation_url(key: str, runtime: Runtime) -> str:
@@ -81,6 +89,20 @@ def _confirm_access(ids: dict[str, int], secret: str | None, runtime: Runtime) -
 def _not_me(ids: dict[str, int], _secret: str | None, runtime: Runtime) -> dict[str, Any] | None:
     request = db.session.get(AccessRequest, ids["request"])
     return None if request is None else {**_facts(request, runtime), "link": request_url(request, runtime)}
+
+
+def _entered(ids: dict[str, int], _secret: str | None, runtime: Runtime) -> dict[str, Any] | None:
+    request = db.session.get(AccessRequest, ids["request"])
+    if request is None:
+        return None
+    session = db.session.scalars(select(LoginSession).where(LoginSession.access_request_id == request.id)).first()
+    return {
+        **_facts(request, runtime),
+        "link": request_url(request, runtime),
+        "entered_at": _moment(datetime.fromtimestamp(ids["at"], UTC), request, runtime),
+        "device": device_words(session.user_agent if session else None),
+        "address": session.address if session else None,
+    }
 
 
 def _facts(request: AccessRequest, runtime: Runtime) -> dict[str, Any]:

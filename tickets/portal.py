@@ -117,7 +117,7 @@ def support_banner(session: LoginSession) -> Banner | None:
         return None
     minutes = session.idle_seconds // 60
     warning = (
-        f"Without a click for {minutes} min it ends by itself." if session.idle_seconds > WARN_IDLE_SECONDS else None
+        f"Without a click for {minutes} min this access ends." if session.idle_seconds > WARN_IDLE_SECONDS else None
     )
     return Banner(
         template="tickets/_support_banner.html",

@@ -69,6 +69,7 @@ def access_of(found: AccessRequest) -> dict[str, Any]:
         "created_at": found.created_at,
         "requester_name": found.requester_name,
         "mine": mine,
+        "url": url_for("console.show", public_id=found.public_id),
         "state": found.state,
         "state_sentence": sentence,
         "tone": tone,

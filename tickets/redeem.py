@@ -18,7 +18,7 @@ from tempadmin.audit.log import Actor, record
 from tempadmin.db import claimed, db, lock, retried_once, transaction
 from tempadmin.errors import Conflict, Gone
 from tempadmin.runtime import Runtime
-from tickets import tokens
+from tickets import notices, tokens
 from tickets.end import begin_ending
 from tickets.hand_off import Kept
 from tickets.machine import locked, move
@@ -105,6 +105,7 @@ def redeem(
                 user_agent=client.user_agent,
                 runtime=runtime,
             )
+            notices.tell_entered(request, now=now, runtime=runtime)
     if refusal is not None:
         raise refusal
     return secret

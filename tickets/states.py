@@ -39,6 +39,7 @@ class EndReason(StrEnum):
     REPLACED = "replaced"
     REQUESTER_SIGNED_OUT = "requester_signed_out"
     REQUESTER_DISABLED = "requester_disabled"
+    CREDENTIALS_CHANGED = "credentials_changed"
     INSTANCE_ARCHIVED = "instance_archived"
     CLEANED_UP = "cleaned_up"
 

@@ -49,6 +49,7 @@ END_WORDS: dict[EndReason, str] = {
     EndReason.ENDED_BY_CUSTOMER: "Ended by the customer",
     EndReason.REPLACED: "Ended: the same browser entered again",
     EndReason.REQUESTER_SIGNED_OUT: "Ended: the requester signed out",
+    EndReason.CREDENTIALS_CHANGED: "Ended: the requester's password or second factor was changed",
     EndReason.REQUESTER_DISABLED: "Ended: the requester is no omniadmin any more",
     EndReason.INSTANCE_ARCHIVED: "Ended: the instance was archived",
     EndReason.CLEANED_UP: "Ended by the clean-up",

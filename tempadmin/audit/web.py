@@ -15,6 +15,7 @@ from tempadmin.audit.export import csv_chunks
 from tempadmin.audit.models import AuditEvent
 from tempadmin.db import db
 from tempadmin.runtime import application
+from tempadmin.web import words
 from tempadmin.web.context import instance_source
 from tempadmin.web.guard import allow
 from tempadmin.web.navigation import Item, items
@@ -65,8 +66,16 @@ def export() -> Response:
     return Response(chunks, mimetype="text/csv", headers=headers)
 
 
+def _said(name: str, value: object) -> str:
+    """Say one detail: durations in words, yes and no instead of true and false."""
+    label = name.removesuffix("_seconds").replace("_", " ")
+    if name.endswith("_seconds") and isinstance(value, int):
+        return f"{label}: {words.duration(value)}"
+    return f"{label}: {'yes' if value is True else 'no' if value is False else value}"
+
+
 def _row(event: AuditEvent) -> Row:
-    details = ", ".join(f"{name}: {value}" for name, value in json.loads(event.details).items() if value is not None)
+    details = ", ".join(_said(name, value) for name, value in json.loads(event.details).items() if value is not None)
     instance = instance_source().by_id(event.instance_id)
     return Row(
         number=event.number,

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from tempadmin import errors
+from tempadmin.accounts import login
 from tempadmin.db import db
 
 STATUS: dict[type[errors.DomainError], int] = {
@@ -41,7 +42,7 @@ TITLES = {
 }
 SENTENCES = {
     400: "What your browser sent could not be understood.",
-    403: "You are not signed in, or may not do this.",
+    403: "Your account does not include this here.",
     404: "The address is not right, or what it named is not yours to see.",
     405: "This address takes another kind of request.",
     429: "Too much came from your network at once. Try again in a minute.",
@@ -74,6 +75,7 @@ def page(status: int, message: str, *, title: str | None = None, action: Action 
     """Render the error page."""
     db.session.rollback()
     g.setdefault("instance", None)
+    _forget_if_over()
     if request_ctx.url_adapter is None:  # the Host header is no host name at all: no page could name an address
         return make_response(f"{message}\n", status, {"Content-Type": "text/plain; charset=utf-8"})
     kept = "Nothing was changed." if request.method == "POST" and status != 409 else None
@@ -88,6 +90,15 @@ def page(status: int, message: str, *, title: str | None = None, action: Action 
         ),
         status,
     )
+
+
+def _forget_if_over() -> None:
+    try:
+        login.forget_if_over()
+    except SQLAlchemyError:  # the database is what went wrong: then nobody is known, and nothing is asked of it
+        db.session.rollback()
+        g.reads_session = False
+        g.pop("_login_user", None)
 
 
 def _home() -> Action | None:
@@ -115,7 +126,10 @@ def _csrf(_error: CSRFError) -> Response:
 def _http(error: HTTPException) -> Response:
     if error.code is None or error.code < 400:
         return Response(error.get_response().get_data(), status=error.code)
-    response = page(error.code, SENTENCES.get(error.code, "This did not work."))
+    sentence = SENTENCES.get(error.code, "This did not work.")
+    if error.code == 403 and g.get("acting_session_id") is None:
+        sentence = "You are not signed in here, or your session is over. Sign in and try again."
+    response = page(error.code, sentence)
     for name, value in error.get_headers():
         if name == "Allow":
             response.headers[name] = value

@@ -69,7 +69,10 @@ def check() -> BaseResponse | None:
     if request.endpoint == "healthz":
         return None
     g.instance = find_instance()
-    if g.instance is None or request.endpoint is None:
+    if g.instance is None:
+        abort(404)
+    if request.endpoint is None:
+        g.reads_session = True  # only so that the page which says so shows the way back
         abort(404)
     if request.endpoint in FILES:
         return None

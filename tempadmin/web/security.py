@@ -15,7 +15,7 @@ from tempadmin.keys import Unsealable
 from tempadmin.runtime import Runtime, current_runtime
 from tempadmin.web.context import InstanceInfo
 
-SESSION_COOKIE, PRE_SESSION_COOKIE = "tempadmin_session", "tempadmin_pre"
+SESSION_COOKIE, PRE_SESSION_COOKIE, DEVICE_COOKIE = "tempadmin_session", "tempadmin_pre", "tempadmin_device"
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'"

@@ -129,7 +129,7 @@ def test_p2_of_two_tabs_the_later_one_enters(world: World, acme: VirtualInstance
 
 
 @contextmanager
-def held(world: World) -> Iterator[Callable[[], None]]:
+def held(world: World) -> Iterator[Callable[[], object]]:
     """Hold the writer's lock from another connection; yields what lets it go."""
     with closing(sqlite3.connect(database(world), isolation_level=None, check_same_thread=False)) as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -167,6 +167,7 @@ def expire(world: World, door: AtTheDoor) -> None:
     world.clock.time = door.ticket.expires_at
 
 
+@pytest.mark.only_sqlite
 def test_s05_p4_a_redemption_that_waits_past_the_expiry_is_refused(world: World, door: AtTheDoor) -> None:
     """The clock is read when the lock is held: a wait for it makes no ticket live longer."""
     refresh_code(world, door)
@@ -176,6 +177,7 @@ def test_s05_p4_a_redemption_that_waits_past_the_expiry_is_refused(world: World,
     assert db.session.scalar(select(func.count()).where(LoginSession.access_request_id == door.request.id)) == 0
 
 
+@pytest.mark.only_sqlite
 def test_s05_a_redemption_that_waits_within_its_time_enters(world: World, door: AtTheDoor) -> None:
     """The same wait, without the expiry, ends with a session."""
     refresh_code(world, door)
@@ -183,6 +185,7 @@ def test_s05_a_redemption_that_waits_within_its_time_enters(world: World, door: 
     assert outcome == "entered"
 
 
+@pytest.mark.only_sqlite
 def test_s05_a_code_that_waits_past_its_minute_is_refused(world: World, door: AtTheDoor) -> None:
     """The hand-off's code lives 60 s, counted when the lock is held; the ticket lives on."""
     outcome = while_waiting(world, lambda: door.redeem(world), lambda: world.clock.advance(seconds=60))
@@ -190,6 +193,7 @@ def test_s05_a_code_that_waits_past_its_minute_is_refused(world: World, door: At
     assert door.ada.get(to_return(door.ada, f"{ACME}/login/ticket?key={door.kept.key}")).status_code == 303
 
 
+@pytest.mark.only_sqlite
 def test_s05_a_confirmation_that_waits_past_the_expiry_is_refused(world: World, acme: VirtualInstance) -> None:
     """The confirmation's ticket, too, is judged when the lock is held: no login ticket is made."""
     ada = world.signed_in()

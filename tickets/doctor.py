@@ -1,0 +1,128 @@
+"""Checks of requests × accounts × sessions × tickets that do not fit together, one query for each kind.
+
+Each fault is found by one statement, so what moves meanwhile is seen before or after its move and never in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flask import Flask
+from sqlalchemy import and_, func, or_, select
+
+from tempadmin.accounts.models import TEMPORARY, LoginSession, User
+from tempadmin.db import db
+from tempadmin.doctor.findings import Check, Finding, checks, error, ok
+from tempadmin.runtime import Runtime
+from tickets import queries
+from tickets.models import TEMPORARY_ADMIN, AccessRequest, Ticket
+from tickets.states import OPEN, WITH_TICKET, State
+
+WITH_ACCOUNT = (State.PROVISIONING, State.AWAITING_CONFIRMATION, State.READY, State.ACTIVE, State.ENDING)
+MADE = (State.AWAITING_CONFIRMATION, State.READY, State.ACTIVE)
+SWEEP = "run: tempadmin cleanup --min-age 0s"
+VERIFY = "somebody changed the database by hand: run tempadmin audit verify"
+
+
+def init_app(app: Flask) -> None:
+    """Register the check."""
+    checks(app).append(Check(name="access", look=what_does_not_fit))
+
+
+def what_does_not_fit(runtime: Runtime) -> Iterator[Finding]:
+    """Yield every fault, or that there is none."""
+    found = [*_accounts(), *_requests(), *_sessions(), *_tickets(), *_stuck(runtime)]
+    yield from found
+    if not found:
+        number = db.session.scalar(select(func.count()).where(AccessRequest.state.in_(OPEN))) or 0
+        yield ok(f"{number} open requests; accounts, sessions and tickets fit")
+
+
+def _accounts() -> Iterator[Finding]:
+    """Temporary accounts that nobody is entitled to (P1); an ended request is found by either end of the link."""
+    theirs = or_(
+        AccessRequest.id == User.access_request_id,
+        and_(AccessRequest.subject_id == User.id, AccessRequest.kind == TEMPORARY_ADMIN),
+    )
+    query = select(User, AccessRequest).outerjoin(AccessRequest, theirs).where(User.kind == TEMPORARY)
+    query = query.where(or_(AccessRequest.id.is_(None), AccessRequest.state.not_in(WITH_ACCOUNT)))
+    for user, request in db.session.execute(query.order_by(User.id)).all():
+        account = f"account {user.screen_name or user.id}"
+        if request is None:
+            yield error(f"{account} has no request", SWEEP)
+        elif request.state == State.ENDED:
+            yield error(f"{account} is still there, and its request {request.public_id} has ended", SWEEP)
+        else:
+            yield error(f"{account} exists while its request {request.public_id} is {_words(request)}", VERIFY)
+
+
+def _requests() -> Iterator[Finding]:
+    """Open requests whose account is gone or another's, and active ones that nobody is inside of."""
+    own = and_(
+        User.id == AccessRequest.subject_id,
+        User.kind == TEMPORARY,
+        User.access_request_id == AccessRequest.id,
+        User.instance_id == AccessRequest.instance_id,
+    )
+    gone = select(AccessRequest).outerjoin(User, own).where(AccessRequest.kind == TEMPORARY_ADMIN, User.id.is_(None))
+    missing = or_(
+        AccessRequest.state.in_(MADE),
+        and_(AccessRequest.state == State.PROVISIONING, AccessRequest.subject_id.is_not(None)),
+    )
+    for request in db.session.scalars(gone.where(missing).order_by(AccessRequest.id)):
+        yield error(f"request {request.public_id} is {_words(request)}, and its account is gone", _end(request))
+    live = and_(LoginSession.access_request_id == AccessRequest.id, LoginSession.ended_at.is_(None))
+    alone = select(AccessRequest).outerjoin(LoginSession, live).where(LoginSession.id.is_(None))
+    for request in db.session.scalars(alone.where(AccessRequest.state == State.ACTIVE).order_by(AccessRequest.id)):
+        yield error(f"request {request.public_id} is active, and has no session", _end(request))
+
+
+def _sessions() -> Iterator[Finding]:
+    """Support sessions that live on beside a request that is not active; pages refuse them all the same (S20)."""
+    query = (
+        select(LoginSession, AccessRequest)
+        .outerjoin(AccessRequest, AccessRequest.id == LoginSession.access_request_id)
+        .where(LoginSession.access_request_id.is_not(None), LoginSession.ended_at.is_(None))
+        .where(or_(AccessRequest.id.is_(None), AccessRequest.state != State.ACTIVE))
+    )
+    for session, request in db.session.execute(query.order_by(LoginSession.id)).all():
+        said = "does not exist" if request is None else f"({request.public_id}) is {_words(request)}"
+        yield error(f"session {session.id} of {session.actor_name} lives, and its request {said}", VERIFY)
+
+
+def _tickets() -> Iterator[Finding]:
+    """Requests with two live tickets, and tickets that live beside a request that waits for none."""
+    query = select(AccessRequest, Ticket).join(Ticket, Ticket.request_id == AccessRequest.id)
+    query = query.where(Ticket.used_at.is_(None), Ticket.voided_at.is_(None)).order_by(AccessRequest.id, Ticket.id)
+    live: dict[AccessRequest, list[Ticket]] = {}
+    for request, ticket in db.session.execute(query).all():
+        live.setdefault(request, []).append(ticket)
+    for request, tickets in live.items():
+        wanted = WITH_TICKET.get(State(request.state))
+        if len(tickets) > 1:
+            yield error(f"request {request.public_id} has {len(tickets)} live tickets", _end(request))
+        elif tickets[0].purpose != wanted:
+            has = f"request {request.public_id} is {_words(request)}, and has a live {tickets[0].purpose} ticket"
+            yield error(has, _end(request))
+
+
+def _stuck(runtime: Runtime) -> Iterator[Finding]:
+    """Removals that need a human's eyes (P11)."""
+    now = runtime.now()
+    for request in db.session.scalars(queries.newest_first(attention_at=now)):
+        tried = f"tried {request.removal_failures} times: {request.last_error or 'no answer'}"
+        account = request.account_name or "nothing"
+        yield error(
+            f"{account} at {request.instance_name} is still being removed ({request.public_id}), {tried}",
+            "see to that instance's directory; the removal is retried by itself",
+        )
+
+
+def _words(request: AccessRequest) -> str:
+    return request.state.replace("_", " ")
+
+
+def _end(request: AccessRequest) -> str:
+    if State(request.state) not in OPEN:
+        return VERIFY
+    return f"run: tempadmin access end {request.public_id} --as YOUR-E-MAIL"
