@@ -9,7 +9,7 @@ import re
 import shutil
 import socket
 import sys
-from contextlib import closing
+from contextlib import closing, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,9 @@ def prepare(folder: Path, *, port: int) -> Settings:
         raise SettingsError([f"base_url: the demo is at http://localhost:{port}; unset {ENVIRONMENT_PREFIX}BASE_URL"])
     with create_app(settings).app_context():
         try:
-            _make_or_go_on(_world(folder))
+            # The history of a new world may mail; standard output begins with the world itself.
+            with redirect_stdout(sys.stderr):
+                _make_or_go_on(_world(folder))
         finally:
             db.session.remove()
             db.engine.dispose()
@@ -129,8 +131,9 @@ def _refuse_foreign_database(world: dict[str, Any]) -> None:
 
 def _program() -> str:
     """Return how to type this command: after `make demo` it lies in a folder where no shell looks."""
-    found = shutil.which(Path(sys.argv[0]).name)
-    return "tempadmin" if found and Path(found).samefile(sys.argv[0]) else sys.argv[0]
+    started = Path(sys.argv[0])
+    found = shutil.which(started.name)
+    return "tempadmin" if not started.is_file() or (found and started.samefile(found)) else str(started)
 
 
 def _folder(data: Path | None) -> Path:

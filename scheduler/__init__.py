@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from flask import Flask
 
-from scheduler import process, web
+from scheduler import doctor, process, web
 
 
 def init_app(app: Flask) -> None:
-    """Add the page *Jobs*, and what each web worker starts after its fork when the scheduler is embedded."""
+    """Add the page *Jobs*, what `doctor` checks, and what each web worker starts after its fork when it is embedded."""
     web.init_app(app)
     process.init_app(app)
+    doctor.init_app(app)

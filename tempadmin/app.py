@@ -17,7 +17,8 @@ from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from tempadmin import db as database
-from tempadmin.accounts import login, sessions
+from tempadmin.accounts import account_web, login, notices, sessions
+from tempadmin.accounts import jobs as accounts_jobs
 from tempadmin.accounts import web as accounts_web
 from tempadmin.audit import heads, log
 from tempadmin.audit import web as audit_web
@@ -75,7 +76,10 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     guard.init_app(app)
     pages.init_app(app)
     errors.init_app(app)
+    notices.init_app(app)
     accounts_web.init_app(app)
+    account_web.init_app(app)
+    accounts_jobs.init_app(app)
     audit_web.init_app(app)
     outbox_jobs.init_app(app)
     heads.init_app(app)

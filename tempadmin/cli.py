@@ -24,7 +24,7 @@ from tempadmin.settings import SettingsError, load_settings
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_MODULES = ("instances", "scheduler", "tickets")
-GROUND_FLOOR = ("tempadmin.serving", "tempadmin.accounts.cli", "tempadmin.audit.cli")
+GROUND_FLOOR = ("tempadmin.serving", "tempadmin.accounts.cli", "tempadmin.audit.cli", "tempadmin.doctor.cli")
 
 data_option = click.option(
     "--data",
@@ -104,8 +104,16 @@ class reported:  # noqa: N801 - reads as a verb where it is used
 def add_module_commands(group: click.Group, names: tuple[str, ...]) -> None:
     """Let each module that has a ``cli`` add its commands."""
     for name in names:
-        if find_spec(name) is not None and find_spec(f"{name}.cli") is not None:
+        if _has_commands(name):
             import_module(f"{name}.cli").register(group)
+
+
+def _has_commands(module: str) -> bool:
+    """Tell whether a module is there and has a ``cli``; which ones are nonsense is for the settings to say."""
+    try:
+        return module.isidentifier() and find_spec(f"{module}.cli") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def configured_modules(arguments: list[str]) -> tuple[str, ...]:

@@ -23,7 +23,9 @@ def without_triggers(table: str = "audit_events") -> Iterator[None]:
         query = text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :table")
         with db.engine.connect() as connection:
             found = connection.execute(query, {"table": table}).all()
-        take, give = [f"DROP TRIGGER {name}" for name, _ in found], [sql for _, sql in found]
+        take = [f"DROP TRIGGER {name}" for name, _ in found]
+        # Dropped once more: another pooled connection may still remember them, and says that they exist (measured).
+        give = [statement for name, sql in found for statement in (f"DROP TRIGGER IF EXISTS {name}", sql)]
     _run(take)
     try:
         yield

@@ -86,8 +86,11 @@ def _sessions() -> Iterator[Finding]:
         .where(or_(AccessRequest.id.is_(None), AccessRequest.state != State.ACTIVE))
     )
     for session, request in db.session.execute(query.order_by(LoginSession.id)).all():
-        said = "does not exist" if request is None else f"({request.public_id}) is {_words(request)}"
-        yield error(f"session {session.id} of {session.actor_name} lives, and its request {said}", VERIFY)
+        lives = f"session {session.id} of {session.actor_name} lives, and its request"
+        if request is None:
+            yield error(f"{lives} does not exist", VERIFY)
+        else:
+            yield error(f"{lives} {request.public_id} is {_words(request)}", VERIFY)
 
 
 def _tickets() -> Iterator[Finding]:

@@ -40,9 +40,9 @@ class Verdict:
 def judge(*, user_id: int, answer: str, runtime: Runtime, known_as: str | None = SIGNED_IN) -> Verdict:
     """Judge an authentication code or a recovery code; lock order: factor, then throttle.
 
-    All wrong answers of an account are counted together, and that count holds strangers up. Whoever is known (a
-    session, a device that signed in fully before) is held up by a count of their own, so that a stranger who has the
-    password cannot lock the owner out (S12). A used recovery code is told by mail.
+    Wrong answers are counted per account, over all factors, workers and tickets. Whoever is known already (a signed-in
+    session, a device in which this person signed in fully before) has a count of their own, so a stranger who knows
+    the password cannot lock the owner out (S12). A used recovery code is told by mail.
 
     Parameters
     ----------
@@ -64,22 +64,19 @@ def judge(*, user_id: int, answer: str, runtime: Runtime, known_as: str | None =
     ).one_or_none()
     if factor is None:
         raise Forbidden("This account has no second factor. Ask an omniadmin for an enrolment link.")
-    everybodys = f"factor:{user_id}"
-    keys = [everybodys] if known_as is None else [everybodys, f"{everybodys}:{known_as}"]
-    rows = throttle.locked_all(*keys, now=runtime.now())
+    key = f"factor:{user_id}" if known_as is None else f"factor:{user_id}:{known_as}"
+    (row,) = throttle.locked_all(key, now=runtime.now())
     now = runtime.now()
-    throttle.refuse_while_blocked(rows[-1], now=now)
+    throttle.refuse_while_blocked(row, now=now)
     answer = answer.strip()
     if not totp.looks_like_code(answer):
         verdict = _judge_recovery_code(user_id=user_id, answer=answer, now=now, runtime=runtime)
     else:
         verdict = _judge_totp(factor, answer=answer, now=now, runtime=runtime)
     if verdict.refusal is None:
-        throttle.take_back(rows[0], rows[-1].failures, now=now)
-        throttle.forget(rows[-1], now=now)
+        throttle.forget(row, now=now)
     elif verdict.counts_as_wrong:
-        for row in rows:
-            throttle.count_wrong(row, now=now)
+        throttle.count_wrong(row, now=now)
     return verdict
 
 

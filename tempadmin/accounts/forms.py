@@ -74,3 +74,54 @@ class AccountForm(FlaskForm):
 
     time_zone = TimeZoneField("Time zone", description="Times on pages and in mails are shown in this zone.")
     submit = SubmitField("Save")
+
+
+class ProveForm(FlaskForm):
+    """The existing second factor, before something about it changes."""
+
+    code = StringField(
+        "Authentication code",
+        description="Six digits from your authenticator, or one of your recovery codes.",
+        validators=[DataRequired("Type the code that your authenticator shows."), Length(max=60)],
+    )
+
+
+class ChangePasswordForm(FlaskForm):
+    """The present password and a new one."""
+
+    present = PasswordField(
+        "Present password", validators=[DataRequired("Type your present password."), Length(max=LONGEST)]
+    )
+    password = PasswordField(
+        "New password",
+        description=f"{SHORTEST} characters or more; a sentence is good.",
+        validators=[DataRequired("Choose a password."), Length(min=SHORTEST, max=LONGEST)],
+    )
+    password_again = PasswordField(
+        "New password again", validators=[EqualTo("password", "The two passwords are not the same.")]
+    )
+
+
+class ChangePasswordWithFactorForm(ProveForm, ChangePasswordForm):
+    """The same for whoever has a second factor."""
+
+
+class _NewDevice:
+    """What proves that the new device has read the picture; the seed travels sealed (S02)."""
+
+    new_code = StringField(
+        "Code of the new device",
+        description="Six digits, from the device that has just read the picture.",
+        validators=[DataRequired("Type the code that the new device shows."), Length(max=60)],
+    )
+    sealed = HiddenField()
+
+
+class AddFactorForm(_NewDevice, FlaskForm):
+    """A first second factor: the password is asked."""
+
+    password = PasswordField("Your password", validators=[DataRequired("Type your password."), Length(max=LONGEST)])
+
+
+class ChangeFactorForm(_NewDevice, ProveForm):
+    """A new device in the place of the present one, whose code is asked."""

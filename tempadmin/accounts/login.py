@@ -18,7 +18,7 @@ from tempadmin.audit.log import Actor
 from tempadmin.db import db
 from tempadmin.runtime import current_runtime
 from tempadmin.web.context import current_instance
-from tempadmin.web.security import SESSION_COOKIE, read_cookie
+from tempadmin.web.security import DEVICE_COOKIE, SESSION_COOKIE, read_cookie
 
 SEEN_EVERY = timedelta(seconds=15)
 
@@ -67,6 +67,15 @@ def load(_request: Request) -> SignedIn | None:
     return SignedIn(row, user)
 
 
+def forget_if_over() -> None:
+    """Forget who makes this request if their session ended during it: an error page must not speak of gone rows."""
+    session_id = g.get("acting_session_id")
+    if session_id is not None and not sessions.is_alive(session_id):
+        g.reads_session = False
+        g.pop("acting_session_id")
+        g.pop("_login_user", None)  # where Flask-Login keeps what request_loader returned
+
+
 def acting_session() -> LoginSession | None:
     """Return the session that makes this request, or ``None``."""
     return cast(SignedIn, current_user).session if current_user.is_authenticated else None
@@ -79,7 +88,7 @@ def person() -> User:
 
 def client() -> Client:
     """Return where this request comes from."""
-    return Client(address=request.remote_addr, user_agent=request.user_agent.string)
+    return Client(address=request.remote_addr, user_agent=request.user_agent.string, device=read_cookie(DEVICE_COOKIE))
 
 
 def actor() -> Actor:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from blinker import Signal
 from sqlalchemy import select
 
-from tempadmin.accounts import invitations, sessions
+from tempadmin.accounts import authority, invitations
 from tempadmin.accounts.models import OMNIADMIN, User
 from tempadmin.accounts.people import add_user, normalised_email
 from tempadmin.audit.log import SERVICE, record
 from tempadmin.db import db, lock, transaction
 from tempadmin.errors import NotFound
-from tempadmin.runtime import Runtime, application
-
-authority_lost = Signal()
-"""Sent with ``user_id``, ``reason`` and ``at`` in the transaction, before the person's sessions are locked (S23)."""
+from tempadmin.runtime import Runtime
 
 
 def create_omniadmin(*, instance_id: int, email: str, full_name: str, runtime: Runtime) -> str:
@@ -49,9 +45,9 @@ def disable_omniadmin(*, instance_id: int, email: str, runtime: Runtime) -> None
         user = _locked(instance_id, email)
         now = runtime.now()
         user.active = False
-        app = application()
-        authority_lost.send(app, user_id=user.id, reason="requester_disabled", at=now)
-        sessions.revoke(sessions.live_ids(user_id=user.id), reason="deactivated", now=now)
+        authority.cut_off(
+            user_id=user.id, reason=authority.DISABLED, session_reason="deactivated", actor=SERVICE, at=now
+        )
         record("omniadmin.disabled", instance_id=instance_id, actor=SERVICE, at=now, user_id=user.id, email=user.email)
 
 

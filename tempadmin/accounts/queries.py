@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from flask import Flask
@@ -14,6 +15,7 @@ from tempadmin.db import db
 from tempadmin.runtime import application
 
 WARNINGS = "tempadmin.sign_out_warnings"
+SHOWN_SESSIONS = 50
 
 
 def warning_sources(app: Flask) -> list[Callable[[LoginSession], list[str]]]:
@@ -31,3 +33,12 @@ def second_factor_facts(*, user_id: int) -> dict[str, Any]:
     """Return since when a person has a second factor, and how many recovery codes are left."""
     since = db.session.scalar(select(SecondFactor.created_at).where(SecondFactor.user_id == user_id))
     return {"factor_since": since, "recovery_codes_left": recovery.codes_left(user_id=user_id)}
+
+
+def own_sessions(*, user_id: int, now: datetime, limit: int = SHOWN_SESSIONS) -> list[LoginSession]:
+    """Return a person's sessions that may still act, the last used first."""
+    live = select(LoginSession).where(
+        LoginSession.user_id == user_id, LoginSession.ended_at.is_(None), LoginSession.expires_at > now
+    )
+    rows = db.session.scalars(live.order_by(LoginSession.last_seen_at.desc(), LoginSession.id.desc()).limit(limit))
+    return [row for row in rows if now < row.last_seen_at + timedelta(seconds=row.idle_seconds)]

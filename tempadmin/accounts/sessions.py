@@ -16,7 +16,7 @@ from flask import Flask, current_app, g, has_request_context
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from tempadmin.accounts.models import LoginSession, User
+from tempadmin.accounts.models import OMNIADMIN, LoginSession, User
 from tempadmin.audit.log import Actor, record
 from tempadmin.db import claimed, db, lock, transaction
 from tempadmin.errors import Forbidden
@@ -98,11 +98,13 @@ def why_dead(row: LoginSession, user: User | None, now: datetime) -> str | None:
         return "idle"
     if user is None or not user.active:
         return "deactivated"
-    for check in session_checks(current_app):
-        reason = check(row, now)
-        if reason is not None:
-            return reason
-    return None
+    reasons = (check(row, now) for check in (_lacks_second_factor(user), *session_checks(current_app)))
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def _lacks_second_factor(user: User) -> Check:
+    """Refuse an omniadmin's session without a second factor, wherever it came from (S13)."""
+    return lambda row, _now: "no_second_factor" if user.role == OMNIADMIN and row.mfa_at is None else None
 
 
 def is_alive(session_id: int) -> bool:

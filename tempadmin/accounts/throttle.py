@@ -23,10 +23,14 @@ LONGEST_PAUSE = timedelta(hours=1)
 def locked_all(*keys: str, now: datetime) -> list[Throttle]:
     """Return the keys' rows, made where there are none, locked until the open transaction ends, by ascending key."""
     insert = postgresql_insert if db.engine.dialect.name == "postgresql" else sqlite_insert
-    rows = {}
+    rows: dict[str, Throttle] = {}
     for key in sorted(keys):
-        db.session.execute(insert(Throttle).values(key=key, failures=0, updated_at=now).on_conflict_do_nothing())
-        rows[key] = db.session.get_one(Throttle, key, with_for_update=True, populate_existing=True)
+        new = insert(Throttle).values(key=key, failures=0, updated_at=now).on_conflict_do_nothing()
+        while key not in rows:  # housekeeping may forget an old row between the two statements
+            db.session.execute(new)
+            row = db.session.get(Throttle, key, with_for_update=True, populate_existing=True)
+            if row is not None:
+                rows[key] = row
     return [rows[key] for key in keys]
 
 
@@ -49,10 +53,3 @@ def count_wrong(row: Throttle, *, now: datetime, free_tries: int = FREE_TRIES) -
 def forget(row: Throttle, *, now: datetime) -> None:
     """Start again from nothing after a right answer."""
     row.failures, row.blocked_until, row.updated_at = 0, None, now
-
-
-def take_back(row: Throttle, failures: int, *, now: datetime) -> None:
-    """Forget some of the wrong answers: those of somebody who has just given a right one. Others' still count."""
-    row.failures, row.updated_at = max(0, row.failures - failures), now
-    if row.failures < FREE_TRIES:
-        row.blocked_until = None

@@ -1,19 +1,16 @@
-"""Pages of signing in and out, invitations and one's own account. Views only translate."""
+"""Pages of signing in and out, and of invitations. Views only translate."""
 
 from __future__ import annotations
 
 import ipaddress
 from datetime import datetime, timedelta
 
-import segno
-from flask import Blueprint, Flask, flash, redirect, render_template, request, session, url_for
+from flask import Blueprint, Flask, redirect, render_template, request, session, url_for
 from flask_wtf import FlaskForm
-from markupsafe import Markup
 from werkzeug.wrappers import Response
 
-from tempadmin.accounts import invitations, login, queries, sign_in, totp
+from tempadmin.accounts import devices, invitations, login, queries, sign_in
 from tempadmin.accounts.forms import (
-    AccountForm,
     CodeForm,
     EnrolWithFactorForm,
     JoinForm,
@@ -21,13 +18,13 @@ from tempadmin.accounts.forms import (
     PasswordForm,
 )
 from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, OMNIADMIN
-from tempadmin.accounts.profile import set_time_zone
+from tempadmin.accounts.picture import picture
 from tempadmin.accounts.sessions import SUPPORT_PREFIX, sign_out
 from tempadmin.errors import Invalid
 from tempadmin.runtime import current_runtime
 from tempadmin.web.context import absolute_url, current_instance
 from tempadmin.web.guard import allow, public
-from tempadmin.web.security import SESSION_COOKIE, delete_cookie, read_cookie, set_cookie
+from tempadmin.web.security import DEVICE_COOKIE, SESSION_COOKIE, delete_cookie, read_cookie, set_cookie
 from tempadmin.web.targets import follow_target, waiting_name
 
 blueprint = Blueprint("accounts", __name__)
@@ -62,6 +59,7 @@ def sign_in_page() -> str | Response | tuple[str, int]:
                 email=form.email.data or "",
                 password=form.password.data or "",
                 network=network(request.remote_addr),
+                client=login.client(),
                 runtime=runtime,
             )
         except Invalid as error:
@@ -92,13 +90,13 @@ def verify_page() -> str | Response | tuple[str, int]:
     form = CodeForm()
     if form.validate_on_submit():
         try:
-            secret = sign_in.finish(
+            entered = sign_in.finish(
                 first=first, answer=form.code.data, client=login.client(), runtime=current_runtime()
             )
         except Invalid as error:
             form.code.errors = [error.message]
         else:
-            return _enter(secret)
+            return _enter(entered)
     return render_template("accounts/verify.html", form=form), 400 if form.errors or form.code.errors else 200
 
 
@@ -141,23 +139,9 @@ def welcome() -> str | Response | tuple[str, int]:
         else:
             url = absolute_url(instance, url_for("accounts.sign_in_page"))
             return render_template("accounts/recovery_codes.html", codes=codes, sign_in_url=url)
-    enrolment = None if seed is None else _picture(seed, opened.user.email)
+    enrolment = None if seed is None else picture(seed, email=opened.user.email, issuer=instance.name)
     page = render_template("accounts/welcome.html", invited=opened.user, enrolment=enrolment, form=form)
     return page, 400 if form.is_submitted() else 200
-
-
-@blueprint.route("/account", methods=["GET", "POST"])
-@allow(MEMBER, ADMINISTRATOR, OMNIADMIN, place="every")
-def account() -> str | Response:
-    """Show one's own account; a support session has none (S25)."""
-    person = login.person()
-    form = AccountForm(time_zone=person.time_zone or "")
-    if form.validate_on_submit():
-        set_time_zone(user_id=person.id, time_zone=form.time_zone.data, runtime=current_runtime())
-        flash("Saved.", "success")
-        return redirect(url_for("accounts.account"), 303)
-    facts = queries.second_factor_facts(user_id=person.id)
-    return render_template("accounts/account.html", form=form, **facts)
 
 
 def _pending() -> sign_in.FirstFactor | None:
@@ -170,11 +154,12 @@ def _pending() -> sign_in.FirstFactor | None:
     return sign_in.FirstFactor(user_id=pending["user"], proof=pending["proof"], needs_code=True)
 
 
-def _enter(secret: str) -> Response:
-    """Hand the new session's cookie over; what the browser carried before is forgotten (S21)."""
+def _enter(entered: sign_in.NewSession) -> Response:
+    """Hand the new session's cookie over; what the browser carried before is forgotten (S21), its device is not."""
     response = follow_target()
     session.clear()
-    set_cookie(response, SESSION_COOKIE, secret)
+    set_cookie(response, SESSION_COOKIE, entered.secret)
+    set_cookie(response, DEVICE_COOKIE, entered.device, max_age=int(devices.LIFETIME.total_seconds()))
     return response
 
 
@@ -182,9 +167,3 @@ def _welcome_form(opened: invitations.Opened) -> FlaskForm:
     if opened.purpose == invitations.JOIN:
         return JoinWithFactorForm() if opened.enrols else JoinForm()
     return EnrolWithFactorForm()
-
-
-def _picture(seed: str, email: str) -> dict[str, object]:
-    uri = totp.enrolment_uri(seed, email=email, issuer=current_instance().name)
-    svg = segno.make(uri, error="m").svg_inline(scale=5, border=2, title="QR code for your authenticator")
-    return {"qr": Markup(svg), "secret": " ".join(seed[at : at + 4] for at in range(0, len(seed), 4))}  # noqa: S704

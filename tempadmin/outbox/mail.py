@@ -6,6 +6,8 @@ import re
 import smtplib
 import ssl
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, make_msgid
@@ -57,12 +59,27 @@ class SmtpMailer:
     def __init__(self, url: str, *, sender: str) -> None:
         self._parts, self._sender = urlsplit(url), sender
 
+    @property
+    def address(self) -> str:
+        """Where the server is, without what opens it."""
+        return f"{self._parts.scheme}://{self._parts.hostname}" + (f":{self._parts.port}" if self._parts.port else "")
+
     def send(self, *, recipient: str, subject: str, body: str) -> None:
         """Speak SMTP with time-outs of 5 s."""
         message = compose(sender=self._sender, recipient=recipient, subject=subject, body=body)
+        with self._speaking() as server:
+            server.send_message(message)
+
+    def greet(self) -> None:
+        """Do all that comes before a mail: connect, EHLO, encrypt, sign in; raise ``MailError`` as ``send`` would."""
+        with self._speaking() as server:
+            server.ehlo_or_helo_if_needed()
+
+    @contextmanager
+    def _speaking(self) -> Iterator[smtplib.SMTP]:
         try:
             with self._connect() as server:
-                server.send_message(message)
+                yield server
         except smtplib.SMTPRecipientsRefused as error:
             code = next(iter(error.recipients.values()))[0]
             raise MailError(f"the server refused the address ({code})", permanent=code in PERMANENT_REPLIES) from error
@@ -95,18 +112,18 @@ class FileMailer:
     """A folder; each mail becomes one ``.eml`` file, complete when it appears."""
 
     def __init__(self, folder: Path, *, sender: str, announce: bool = False) -> None:
-        self._folder, self._sender, self._announce = folder, sender, announce
+        self.folder, self._sender, self._announce = folder, sender, announce
 
     def send(self, *, recipient: str, subject: str, body: str) -> None:
         """Write the file under another name, then rename it."""
         message = compose(sender=self._sender, recipient=recipient, subject=subject, body=body)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            number = len(list(self._folder.glob("*.eml"))) + 1
+            self.folder.mkdir(parents=True, exist_ok=True)
+            number = len(list(self.folder.glob("*.eml"))) + 1
             name = f"{number:05d}-{uuid.uuid4().hex[:8]}.eml"
-            unfinished = self._folder / (name + ".part")
+            unfinished = self.folder / (name + ".part")
             unfinished.write_bytes(message.as_bytes())
-            unfinished.rename(self._folder / name)
+            unfinished.rename(self.folder / name)
         except OSError as error:
             raise MailError(f"the folder cannot be written: {error.strerror}") from error
         if self._announce:

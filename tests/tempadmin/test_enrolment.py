@@ -15,6 +15,7 @@ from tempadmin.audit.log import Actor
 from tempadmin.cli import build as build_command
 from tempadmin.clock import SystemClock
 from tempadmin.db import db, transaction
+from tempadmin.web.context import InstanceInfo
 from tests.browser import Browser
 from tests.tempadmin.conftest import Play
 from tests.tempadmin.stage import SESSION_COOKIE, Stage, everything
@@ -34,8 +35,8 @@ def link(world: World) -> str:
     return invitations.link(_home(), key)
 
 
-def _home() -> invitations.InstanceInfo:
-    return invitations.InstanceInfo(id=1, web_id="operator", name="Operator", url=CONSOLE, is_default=True)
+def _home() -> InstanceInfo:
+    return InstanceInfo(id=1, web_id="operator", name="Operator", url=CONSOLE, is_default=True)
 
 
 def seed_on(browser: Browser) -> str:

@@ -49,7 +49,7 @@ class Server:
 
     @property
     def messages(self) -> list[EmailMessage]:
-        return [email.message_from_bytes(raw, policy=email.policy.default) for _, raw in self.mails]  # type: ignore[misc]
+        return [email.message_from_bytes(raw, policy=email.policy.default) for _, raw in self.mails]
 
 
 @pytest.fixture

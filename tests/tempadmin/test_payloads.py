@@ -145,10 +145,10 @@ def test_s41_secrets_in_addresses_never_reach_the_log(world: World, log: io.Stri
     mailed = link_in(world.mails()[-1])
     shown = world.confirm(ada)
     ada.get(shown, follow=True)
-    log = log.getvalue()
-    assert "/login/return" in log
+    logged = log.getvalue()
+    assert "/login/return" in logged
     for secret in (mailed.partition("key=")[2], shown.partition("key=")[2], PASSWORD, SEED, "code="):
-        assert secret not in log
+        assert secret not in logged
 
 
 @pytest.mark.parametrize("name", PAYLOADS)

@@ -53,7 +53,8 @@ def test_s30_everybody_gets_what_the_table_says(name: str, stage: Stage, play: P
     """Each person in each place gets the stated answer, and a refusal leaves the database as it was."""
     row, (method, rule) = TABLE[name], name.split(" ")
     url = row.get("open", rule).format(**stage.words)
-    wrong, world = {}, play()
+    wrong: dict[tuple[str, ...], int | str] = {}
+    world = play()
     for place in PLACES:
         for person, expected in zip(PEOPLE, row[place], strict=True):
             before = everything(world)

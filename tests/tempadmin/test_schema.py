@@ -28,11 +28,11 @@ def test_the_migrated_tables_are_written_like_the_models(world: World) -> None:
 
     def checks(engine: object) -> dict[str, set[tuple[str, str]]]:
         inspector = inspect(engine)
-        return {  # type: ignore[union-attr]
+        return {
             name: {
                 (check["name"], "".join(check["sqltext"].split())) for check in inspector.get_check_constraints(name)
-            }  # type: ignore[union-attr]
-            for name in inspector.get_table_names()  # type: ignore[union-attr]
+            }
+            for name in inspector.get_table_names()
             if name != "alembic_version"
         }
 
@@ -43,7 +43,9 @@ def test_the_migrated_tables_are_written_like_the_models(world: World) -> None:
 @pytest.mark.only_sqlite
 def test_no_id_is_ever_used_twice(world: World) -> None:
     """Every table that asks for it has AUTOINCREMENT, and every table with an id of its own asks for it."""
-    statements = dict(db.session.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'table'")).all())
+    statements: dict[str, str] = dict(
+        db.session.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'table'")).all()
+    )
     asking = {table.name for table in db.metadata.tables.values() if table.dialect_options["sqlite"]["autoincrement"]}
     assert {name for name in asking if "AUTOINCREMENT" not in statements[name]} == set()
     with_ids = {table.name for table in db.metadata.tables.values() if "id" in table.primary_key.columns}

@@ -156,6 +156,20 @@ def test_s06_each_token_serves_its_own_purpose(bench: Bench, kind: str) -> None:
     assert (bench.world.request(3).state == State.ACTIVE) == (accepted.get(kind) == "/")
 
 
+def test_s06_a_requests_own_two_keys_are_not_interchangeable(world: World, acme: VirtualInstance) -> None:
+    """Right person, right host, right time: the confirm key opens no door, and the login key confirms nothing."""
+    ada = world.signed_in()
+    request = world.ask(ada, "acme")
+    confirm_key = key_in(world.confirmation_link())
+    assert ada.get(f"{ACME}/login/ticket?key={confirm_key}").status_code == 404
+    link = world.confirm(ada)
+    assert ada.get(f"{CONSOLE}/access/confirm?key={key_in(link)}").status_code == 404
+    assert ada.get(f"{ACME}/login/ticket?key={confirm_key}").status_code == 404  # used, and still no such link here
+    assert ada.get(f"{ACME}/welcome?key={key_in(link)}").status_code == 404
+    assert ada.get(link, follow=True).status_code == 200
+    assert world.request(request.id).state == State.ACTIVE
+
+
 def test_s06_a_token_of_other_keys_is_refused(bench: Bench) -> None:
     """What another installation signed or sealed, with the same code and other keys, opens nothing here."""
     from tempadmin.keys import Keys, new_secret

@@ -68,11 +68,8 @@ POSTGRESQL = {
 
 def upgrade() -> None:
     """Apply."""
-    if op.get_bind().dialect.name == "sqlite":
-        statements = list(SQLITE.values())
-    else:
-        statements = [FUNCTION, *POSTGRESQL.values()]
-    for statement in statements:
+    sqlite = op.get_bind().dialect.name == "sqlite"
+    for statement in SQLITE.values() if sqlite else (FUNCTION, *POSTGRESQL.values()):
         op.execute(statement)
 
 

@@ -1,0 +1,15 @@
+"""The picture that a new device reads, and the same as text."""
+
+from __future__ import annotations
+
+import segno
+from markupsafe import Markup
+
+from tempadmin.accounts import totp
+
+
+def picture(seed: str, *, email: str, issuer: str) -> dict[str, object]:
+    """Return the QR code (``qr``, inline SVG) and the secret in groups of four (``secret``)."""
+    uri = totp.enrolment_uri(seed, email=email, issuer=issuer)
+    svg = segno.make(uri, error="m").svg_inline(scale=5, border=2, title="QR code for your authenticator")
+    return {"qr": Markup(svg), "secret": " ".join(seed[at : at + 4] for at in range(0, len(seed), 4))}  # noqa: S704

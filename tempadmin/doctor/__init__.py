@@ -1,0 +1,1 @@
+"""``tempadmin doctor``: what is wrong with an installation, and what to do about it."""

@@ -1,0 +1,160 @@
+"""Whether the database's schema is the one that this version was written for (design §10).
+
+The revision that Alembic notes says which migrations ran, not what somebody did to the schema since, nor what a
+migration lost on its way (batch mode silently dropped AUTOINCREMENT and triggers: measured). So the database itself
+writes the expected tables down once more, in a scratch place, and both are read by the same reader: what it makes of a
+type, a check or an index's WHERE is then spelt alike, and nothing of SQL is parsed here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Inspector, create_engine, inspect, text
+from sqlalchemy.engine.interfaces import ReflectedColumn, ReflectedIndex
+from sqlalchemy.engine.reflection import ObjectScope
+
+from tempadmin.db import db
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+ALEMBIC_TABLE = "alembic_version"
+TEMPORARY_SCHEMA = re.compile(r'"?pg_temp_[0-9]+"?\.')
+
+Table = dict[str, str]
+"""What a table is made of, each part by its name (``column email``), in words that can be compared."""
+
+_TRIGGERS = {
+    "sqlite": "SELECT tbl_name, name, sql FROM sqlite_master WHERE type = 'trigger'",
+    "postgresql": """
+        SELECT c.relname, t.tgname, pg_get_triggerdef(t.oid, true) || ' AS ' || p.prosrc
+            || CASE WHEN t.tgenabled IN ('O', 'A') THEN '' ELSE ' (disabled)' END
+        FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid
+        WHERE NOT t.tgisinternal AND c.relnamespace = current_schema()::regnamespace
+    """,
+}
+
+
+def revisions() -> tuple[set[str], set[str], set[str]]:
+    """Return the database's revisions, this version's newest ones, and all that this version knows."""
+    script = ScriptDirectory(str(MIGRATIONS))
+    with db.engine.connect() as connection:
+        present = set(MigrationContext.configure(connection).get_current_heads())
+    return present, set(script.get_heads()), {one.revision for one in script.walk_revisions()}
+
+
+def drift() -> list[str]:
+    """Return what differs from the schema that the models describe, one sentence each; needs an application context.
+
+    Columns with type, default and nullability, keys, checks, indexes with their WHERE, triggers, and on SQLite
+    AUTOINCREMENT. Nothing is changed: on PostgreSQL the scratch tables are temporary ones, which are rolled back.
+    """
+    with db.engine.connect() as connection:
+        present = _read(connection)
+        _add_triggers(connection, present)
+        with _scratch(connection) as (scratch, schema):
+            expected = _read(scratch, schema)
+    for table in db.metadata.tables.values():
+        for name, sql in table.info.get("triggers", {}).get(db.engine.dialect.name, {}).items():
+            expected[table.name][f"trigger {name}"] = _plain(sql)
+    present.pop(ALEMBIC_TABLE, None)
+    return sorted(_differences(present, expected))
+
+
+def _differences(present: dict[str, Table], expected: dict[str, Table]) -> Iterator[str]:
+    for name in present.keys() - expected.keys():
+        yield f"{name}: this table is not expected"
+    for name, wanted in expected.items():
+        found = present.get(name)
+        if found is None:
+            yield f"{name}: the table is missing"
+            continue
+        yield from (f"{name}: {part} is not expected: {found[part]}" for part in found.keys() - wanted.keys())
+        for part, how in wanted.items():
+            if part not in found:
+                yield f"{name}: {part} is missing"
+            elif found[part] != how:
+                yield f"{name}: {part} is {found[part]}, expected {how}"
+
+
+@contextmanager
+def _scratch(connection: Connection) -> Iterator[tuple[Connection, str | None]]:
+    """Make the models' tables where they do no harm: in memory, or as temporary tables that are rolled back."""
+    if connection.dialect.name == "sqlite":
+        engine = create_engine("sqlite://")
+        with engine.connect() as memory:
+            db.metadata.create_all(memory)
+            yield memory, None
+        engine.dispose()
+        return
+    # Named by its alias: what is made without a schema lands where the search path says.
+    db.metadata.create_all(connection.execution_options(schema_translate_map={None: "pg_temp"}), checkfirst=False)
+    try:
+        yield connection, str(connection.scalar(text("SELECT pg_my_temp_schema()::regnamespace::text")))
+    finally:
+        connection.rollback()
+
+
+def _read(connection: Connection, schema: str | None = None) -> dict[str, Table]:
+    """Read all tables of a schema in a handful of queries."""
+    seen = inspect(connection)
+    scope = ObjectScope.DEFAULT if schema is None else ObjectScope.TEMPORARY
+    tables: dict[str, Table] = {}
+    for (_, name), columns in seen.get_multi_columns(schema=schema, scope=scope).items():
+        tables[name] = {f"column {column['name']}": _column(column, connection) for column in columns}
+    for (_, name), indexes in seen.get_multi_indexes(schema=schema, scope=scope).items():
+        own = [index for index in indexes if "duplicates_constraint" not in index]
+        tables[name] |= {f"index {index['name']}": _index(index) for index in own}
+    for name, part, how in _constraints(seen, schema, scope):
+        tables[name][part] = how
+    if connection.dialect.name == "sqlite":
+        for name, sql in connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'table'")).all():
+            if name in tables and "AUTOINCREMENT" in sql.upper():
+                tables[name]["AUTOINCREMENT"] = "on"
+    return tables
+
+
+def _constraints(seen: Inspector, schema: str | None, scope: ObjectScope) -> Iterator[tuple[str, str, str]]:
+    """Yield table, part and words of keys and checks."""
+    for (_, table), primary in seen.get_multi_pk_constraint(schema=schema, scope=scope).items():
+        yield table, "primary key", ", ".join(primary["constrained_columns"])
+    for (_, table), keys in seen.get_multi_foreign_keys(schema=schema, scope=scope).items():
+        for key in keys:
+            ends = f"({', '.join(key['constrained_columns'])}) to {key['referred_table']}"
+            options = " ".join(f"{name} {value}" for name, value in sorted(key.get("options", {}).items()))
+            columns = ", ".join(key["referred_columns"])
+            yield table, f"foreign key {key['name']}", _plain(f"{ends} ({columns}) {options}")
+    for (_, table), uniques in seen.get_multi_unique_constraints(schema=schema, scope=scope).items():
+        for unique in uniques:
+            yield table, f"unique key {unique['name']}", ", ".join(unique["column_names"])
+    for (_, table), checks in seen.get_multi_check_constraints(schema=schema, scope=scope).items():
+        for check in checks:
+            yield table, f"check {check['name']}", _plain(check["sqltext"])
+
+
+def _add_triggers(connection: Connection, tables: dict[str, Table]) -> None:
+    for table, name, sql in connection.execute(text(_TRIGGERS[connection.dialect.name])).all():
+        tables.setdefault(table, {})[f"trigger {name}"] = _plain(sql)
+
+
+def _column(column: ReflectedColumn, connection: Connection) -> str:
+    kind = column["type"].compile(connection.dialect)
+    default = f" default {column['default']}" if column["default"] is not None else ""
+    return _plain(f"{kind}{'' if column['nullable'] else ' not null'}{default}")
+
+
+def _index(index: ReflectedIndex) -> str:
+    options = index.get("dialect_options", {})
+    where = options.get("sqlite_where", options.get("postgresql_where"))
+    condition = f" where {where}" if where is not None else ""
+    columns = ", ".join(name or "an expression" for name in index["column_names"])
+    return _plain(f"{'unique ' if index['unique'] else ''}({columns}){condition}")
+
+
+def _plain(sql: str) -> str:
+    """Return SQL on one line, without the name of the schema that the scratch tables lie in."""
+    return " ".join(TEMPORARY_SCHEMA.sub("", sql).split())

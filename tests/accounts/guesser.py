@@ -1,0 +1,69 @@
+"""A process of its own for the tests: guesses as fast as it can, and prints how each guess was answered."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import select
+
+from tempadmin.accounts import reproof, sign_in
+from tempadmin.accounts.models import User
+from tempadmin.app import create_app
+from tempadmin.db import db
+from tempadmin.errors import DomainError
+from tempadmin.runtime import current_runtime
+from tests.accounts.people import ADA
+from tests.world import settings_for
+
+
+def guess_password(user: User, number: int) -> None:
+    sign_in.check_password(
+        instance_id=user.instance_id,
+        email=ADA,
+        password=f"guess number {number}",
+        network="192.0.2.0/24",
+        client=sign_in.Client(),
+        runtime=current_runtime(),
+    )
+
+
+def guess_code(user: User, number: int) -> None:
+    runtime = current_runtime()
+    first = sign_in.FirstFactor(user_id=user.id, proof=sign_in._proof(user, runtime.keys), needs_code=True)
+    # Codes and recovery codes in turn: they are counted together.
+    answer = "000000" if number % 2 else "abcdefg-abcdefg-abcdefg-abcdefg"
+    sign_in.finish(first=first, answer=answer, client=sign_in.Client(), runtime=runtime)
+
+
+def guess_present_password(user: User, number: int) -> None:
+    reproof.prove_password(user_id=user.id, password=f"guess {number}", field="present", runtime=current_runtime())
+
+
+KINDS: dict[str, Callable[[User, int], None]] = {
+    "password": guess_password,
+    "code": guess_code,
+    "present": guess_present_password,
+}
+
+
+def main(data: str, database_url: str, kind: str, count: str) -> None:
+    app = create_app(settings_for(Path(data), database_url=database_url))
+    with app.app_context():
+        user = db.session.scalars(select(User).where(User.email == ADA)).one()
+        db.session.rollback()
+        print("ready", flush=True)
+        sys.stdin.readline()
+        for number in range(int(count)):
+            try:
+                KINDS[kind](user, number)
+            except DomainError as error:
+                print(type(error).__name__, flush=True)
+            else:
+                print("right", flush=True)
+            db.session.rollback()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
