@@ -59,13 +59,13 @@ class InstanceList:
 
 
 def init_app(app: Flask) -> None:
-    """Start with an empty registry."""
-    app.extensions[EXTENSION] = InstanceList()
+    """Have a registry, also when no module adds to it."""
+    instance_list(app)
 
 
 def instance_list(app: Flask) -> InstanceList:
     """Return what other modules added."""
-    return cast(InstanceList, app.extensions[EXTENSION])
+    return cast(InstanceList, app.extensions.setdefault(EXTENSION, InstanceList()))
 
 
 def links(app: Flask, instance: VirtualInstance) -> list[Link]:

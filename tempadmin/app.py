@@ -100,6 +100,8 @@ def _load(settings: Settings) -> list[ModuleType]:
             modules.append(module)
     if "tickets" in settings.modules and "scheduler" not in settings.modules:
         problems.append("modules: 'tickets' needs 'scheduler': without it nobody would remove what was left behind")
+    if "instances" not in settings.modules:
+        problems.append("modules: 'instances' is needed: without it no host name leads anywhere")
     if problems:
         raise SettingsError(problems)
     for name in SHIPPED_MODULES:

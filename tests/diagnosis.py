@@ -18,6 +18,7 @@ from tempadmin.clock import SystemClock
 from tempadmin.db import db
 from tempadmin.jobs import jobs
 from tests.conftest import POSTGRESQL, Build
+from tests.postgresql import Cluster
 from tests.world import CONSOLE, KEYS, FakeClock, World
 
 
@@ -58,7 +59,7 @@ def healthy_world(build: Build, request: pytest.FixtureRequest) -> World:
     if kind == POSTGRESQL:
         cluster = request.getfixturevalue("cluster")
         copy = cluster.new_database(name)
-        request.addfinalizer(lambda: cluster.drop(copy))
+        request.addfinalizer(lambda: _drop(cluster, copy))
         changes["database_url"] = cluster.url(copy)
     changes["clock"].time = moment
     world = build("healthy", **changes)
@@ -67,6 +68,12 @@ def healthy_world(build: Build, request: pytest.FixtureRequest) -> World:
     assert epoch is not None
     runs.take_over(jobs(world.app).values(), world.runtime, epoch=epoch)
     return world
+
+
+def _drop(cluster: Cluster, name: str) -> None:
+    db.session.remove()
+    db.engine.dispose()
+    cluster.drop(name)
 
 
 def _play(build: Build, request: pytest.FixtureRequest) -> tuple[Path, str, datetime]:
@@ -84,7 +91,7 @@ def _play(build: Build, request: pytest.FixtureRequest) -> tuple[Path, str, date
     world.enter(ada, "acme")
     world.ask(ada, "birch")
     db.session.remove()
-    name = world.app.extensions["sqlalchemy"].engine.url.database or ""
+    name = db.engine.url.database or ""
     db.engine.dispose()
     folder = request.getfixturevalue("tmp_path_factory").mktemp("healthy") / "data"
     shutil.copytree(world.runtime.settings.data, folder)

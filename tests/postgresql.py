@@ -41,7 +41,9 @@ class Cluster:
 
     def run(self, statement: str) -> None:
         """Run one statement as the superuser."""
-        with psycopg.connect(host="127.0.0.1", port=self.port, user=self.user, dbname="postgres", autocommit=True) as one:
+        with psycopg.connect(
+            host="127.0.0.1", port=self.port, user=self.user, dbname="postgres", autocommit=True
+        ) as one:
             one.execute(statement)
 
 

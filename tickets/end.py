@@ -158,9 +158,16 @@ def _claim(request_id: int, runtime: Runtime) -> _Removal | None:
         now = runtime.now()
         if request.state != State.ENDING or request.next_attempt_at is None or now < request.next_attempt_at:
             return None
-        request.next_attempt_at = now + 2 * connector_for(request.connector).timeout
+        request.next_attempt_at = now + 2 * _timeout(request.connector)
         counts = request.attempt_deadline is None or now >= request.attempt_deadline
         return _Removal(account_of(request), request.connector, counts)
+
+
+def _timeout(connector: str) -> timedelta:
+    try:
+        return connector_for(connector).timeout
+    except ConnectorError:  # the attempt itself will say so, and be noted as a failure
+        return FIRST_PAUSE
 
 
 def _postpone(request_id: int, *, error: str, runtime: Runtime) -> None:

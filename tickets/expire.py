@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import structlog
 from sqlalchemy import exists, select
+from sqlalchemy.exc import OperationalError
 
 from tempadmin.accounts.models import LoginSession
 from tempadmin.audit.log import SERVICE
@@ -21,6 +23,8 @@ from tickets.provision import provision
 from tickets.states import WITH_TICKET, EndReason, State
 
 BATCH = 200
+
+log = structlog.get_logger()
 
 
 def expire_due(runtime: Runtime) -> str:
@@ -43,10 +47,15 @@ def retry_due(runtime: Runtime) -> str:
     )
     made = removed = 0
     for request_id, state in db.session.execute(due).all():
-        if state == State.PROVISIONING:
-            made += provision(request_id=request_id, runtime=runtime)
-        else:
-            removed += deprovision(request_id=request_id, runtime=runtime)
+        try:
+            if state == State.PROVISIONING:
+                made += provision(request_id=request_id, runtime=runtime)
+            else:
+                removed += deprovision(request_id=request_id, runtime=runtime)
+        except OperationalError:
+            raise  # the database is away: the others would fail alike
+        except Exception:
+            log.exception("retry.failed", request_id=request_id)  # and no other request waits for this one
     return f"{made} made, {removed} removed"
 
 

@@ -22,7 +22,7 @@ from tickets import notices, tokens
 from tickets.end import account_of, begin_ending
 from tickets.machine import locked, move
 from tickets.models import CONFIRM, AccessRequest
-from tickets.states import EndReason, State
+from tickets.states import OPEN, EndReason, State
 
 ATTEMPTS = 3
 WINDOW = timedelta(seconds=60)
@@ -46,11 +46,10 @@ def provision(*, request_id: int, runtime: Runtime) -> bool:
     attempt = _begin(request_id, runtime)
     if attempt is None:
         return False
-    connector = connector_for(attempt.connector)
     try:
-        connector.create(attempt.account, still_wanted=lambda: _still_wanted(request_id))
+        connector_for(attempt.connector).create(attempt.account, still_wanted=lambda: _still_wanted(request_id))
     except Conflict:
-        _create_returned(request_id, runtime)
+        _create_returned(request_id, attempt, runtime)
         return False
     except ConnectorError as error:
         _failed(request_id, attempt, error=str(error), permanent=error.permanent, runtime=runtime)
@@ -61,8 +60,9 @@ def provision(*, request_id: int, runtime: Runtime) -> bool:
         return False
     if _succeeded(request_id, runtime):
         return True
-    _remove_unwanted(attempt)
-    _create_returned(request_id, runtime)
+    if _is_unwanted(request_id):
+        _remove_unwanted(attempt)
+        _create_returned(request_id, attempt, runtime)
     return False
 
 
@@ -77,10 +77,16 @@ def _begin(request_id: int, runtime: Runtime) -> _Attempt | None:
         if request.create_attempts >= ATTEMPTS or (request.create_attempts and now - started >= WINDOW):
             begin_ending(request, reason=EndReason.PROVISIONING_FAILED, actor=SERVICE, now=now)
             return None
+        try:
+            timeout = connector_for(request.connector).timeout
+        except ConnectorError as error:  # nothing was attempted, and nothing can be
+            log.warning("provisioning.impossible", request_id=request_id, error=str(error))
+            begin_ending(request, reason=EndReason.PROVISIONING_FAILED, actor=SERVICE, now=now)
+            return None
         if request.subject_id is None:
             _reserve(request, runtime)
         request.create_attempts += 1
-        request.attempt_deadline = now + 2 * connector_for(request.connector).timeout
+        request.attempt_deadline = now + 2 * timeout
         request.next_attempt_at = request.attempt_deadline
         return _Attempt(account_of(request), request.connector, request.create_attempts)
 
@@ -171,11 +177,17 @@ def _failed(request_id: int, attempt: _Attempt, *, error: str, permanent: bool, 
         request.last_error = error[:300]
 
 
-def _create_returned(request_id: int, runtime: Runtime) -> None:
-    """The attempt came back and left nothing: the end need not wait for its deadline."""
+def _is_unwanted(request_id: int) -> bool:
+    """Tell whether what was made has no owner; a slower twin of a create that won leaves its account alone."""
+    with transaction(as_service=True):
+        return State(locked(request_id).state) not in OPEN
+
+
+def _create_returned(request_id: int, attempt: _Attempt, runtime: Runtime) -> None:
+    """The newest attempt came back and left nothing: the end need not wait for its deadline."""
     with transaction(as_service=True):
         request = locked(request_id)
-        if request.state == State.ENDING:
+        if request.state == State.ENDING and request.create_attempts == attempt.number:
             request.attempt_deadline, request.next_attempt_at = None, runtime.now()
 
 

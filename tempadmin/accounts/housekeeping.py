@@ -40,7 +40,9 @@ def _old(now: datetime) -> Iterator[Old]:
     )
     yield "sessions", LoginSession.id, or_(LoginSession.ended_at < before, lapsed)
     before = now - MAILS
-    given_up = and_(OutboxMessage.next_attempt_at.is_(None), OutboxMessage.created_at < before)
+    given_up = and_(
+        OutboxMessage.sent_at.is_(None), OutboxMessage.next_attempt_at.is_(None), OutboxMessage.created_at < before
+    )
     yield "mails", OutboxMessage.id, or_(OutboxMessage.sent_at < before, given_up)
 
 

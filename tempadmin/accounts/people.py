@@ -103,6 +103,7 @@ def carriers_of_reserved_names(settings: Settings, *, limit: int = 5) -> list[st
         User.kind == REGULAR,
         User.email.like(f"{prefix}%", escape="\\")
         | User.email.endswith("@" + settings.user_email_domain, autoescape=True)
+        | User.email.endswith("." + settings.user_email_domain, autoescape=True)
         | User.full_name.ilike(f"{prefix}%", escape="\\"),
     )
     return list(db.session.scalars(carriers.limit(limit)))

@@ -35,8 +35,9 @@ def settings(runtime: Runtime) -> Iterator[Finding]:
 def database(_runtime: Runtime) -> Iterator[Finding]:
     """Connect, and see whether it takes writes; never make an SQLite file that is not there."""
     url = db.engine.url
-    if db.engine.dialect.name == "sqlite" and url.database and not Path(url.database).exists():
-        yield error(f"there is no database at {url.database}", f"{UPGRADE} (is --data the folder that you mean?)")
+    file = url.database if db.engine.dialect.name == "sqlite" else None
+    if file and not file.startswith((":", "file:")) and not Path(file).exists():
+        yield error(f"there is no database at {file}", f"{UPGRADE} (is --data the folder that you mean?)")
         return
     try:
         read_only = _takes_no_writes()
@@ -95,9 +96,11 @@ def clock(runtime: Runtime) -> Iterator[Finding]:
 
 def _takes_no_writes() -> bool:
     with db.engine.connect() as connection:
-        # On SQLite this begins with the writer's lock, so a file that is read-only or locked shows here.
         writing = connection.execution_options(write=True)
         if writing.dialect.name == "postgresql":
             return bool(writing.scalar(text("SELECT current_setting('transaction_read_only') = 'on'")))
-        writing.execute(text("SELECT 1"))
+        # On a file that is read-only even BEGIN IMMEDIATE succeeds (measured); this fails, and is never committed.
+        number = int(writing.scalar(text("PRAGMA user_version")))
+        writing.execute(text(f"PRAGMA user_version = {number}"))
+        writing.rollback()
         return False

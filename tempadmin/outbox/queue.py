@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
 import structlog
 from flask import Flask, current_app
 from sqlalchemy import or_, select, update
+from sqlalchemy.exc import OperationalError
 
 from tempadmin.db import after_commit, claimed, db, transaction
 from tempadmin.outbox.mail import MailError, mailer
@@ -32,13 +32,6 @@ log = structlog.get_logger()
 
 Composer = Callable[[dict[str, int], str | None, Runtime], "dict[str, Any] | None"]
 """Turns ids and the secret into the template's variables; ``None`` when the mail has become pointless."""
-
-
-@dataclass(frozen=True)
-class _Claimed:
-    id: int
-    recipient: str
-    text: str | None
 
 
 def composers(app: Flask) -> dict[str, Composer]:
@@ -97,18 +90,25 @@ def deliver_due(runtime: Runtime) -> str:
 
 def deliver(message_id: int, runtime: Runtime) -> bool:
     """Claim one mail, send it, write down how it went; tell whether it was sent."""
-    message = _claim(message_id, runtime)
-    if message is None:
+    recipient = _claim(message_id, runtime)
+    if recipient is None:
         return False
-    if message.text is None:
-        _settle(message_id, now=runtime.now(), error="pointless by the time it could be sent")
-        return False
-    subject, _, body = message.text.partition("\n")
     try:
-        mailer(runtime.settings).send(recipient=message.recipient, subject=subject, body=body.lstrip("\n"))
+        text = _compose(message_id, runtime)
+        if text is None:
+            _settle(message_id, now=runtime.now(), error="pointless by the time it could be sent")
+            return False
+        subject, _, body = text.partition("\n")
+        mailer(runtime.settings).send(recipient=recipient, subject=subject, body=body.lstrip("\n"))
+    except OperationalError:
+        raise  # the database is away; the claim lapses by itself
     except MailError as error:
         log.warning("mail.failed", message_id=message_id, error=str(error), permanent=error.permanent)
         _postpone(message_id, now=runtime.now(), error=str(error), permanent=error.permanent)
+        return False
+    except Exception as error:  # one mail that cannot be made holds no other up
+        log.exception("mail.not_made", message_id=message_id)
+        _postpone(message_id, now=runtime.now(), error=f"it could not be made: {type(error).__name__}", permanent=False)
         return False
     _settle(message_id, now=runtime.now(), error=None)
     return True
@@ -123,21 +123,27 @@ def _deliver_quietly(message_id: int) -> None:
         log.exception("mail.not_tried", message_id=message_id)
 
 
-def _claim(message_id: int, runtime: Runtime) -> _Claimed | None:
+def _claim(message_id: int, runtime: Runtime) -> str | None:
+    """Take the next attempt and return the recipient, or ``None`` when it is not due or somebody else's."""
     with transaction(as_service=True):
         now = runtime.now()
         claim = update(OutboxMessage).where(OutboxMessage.id == message_id, OutboxMessage.next_attempt_at <= now)
         if not claimed(claim.values(next_attempt_at=now + CLAIM, attempts=OutboxMessage.attempts + 1)):
             return None
-        row = db.session.get_one(OutboxMessage, message_id, populate_existing=True)
-        if row.useful_until is not None and now >= row.useful_until:
-            return _Claimed(row.id, row.recipient, None)
-        secret = None
-        if row.sealed_secret is not None:
-            secret = runtime.keys.unseal(SEAL_PURPOSE, row.sealed_secret, owner=f"message:{row.id}").decode()
-        words = composers(current_app)[row.template](json.loads(row.ids), secret, runtime)
-        text = None if words is None else _render(row.template, words)
-        return _Claimed(row.id, row.recipient, text)
+        return db.session.get_one(OutboxMessage, message_id, populate_existing=True).recipient
+
+
+def _compose(message_id: int, runtime: Runtime) -> str | None:
+    """Put a claimed mail into words, subject first; ``None`` when it has become pointless."""
+    db.session.rollback()
+    row = db.session.get_one(OutboxMessage, message_id)
+    if row.useful_until is not None and runtime.now() >= row.useful_until:
+        return None
+    secret = None
+    if row.sealed_secret is not None:
+        secret = runtime.keys.unseal(SEAL_PURPOSE, row.sealed_secret, owner=f"message:{row.id}").decode()
+    words = composers(current_app)[row.template](json.loads(row.ids), secret, runtime)
+    return None if words is None else _render(row.template, words)
 
 
 def _render(template: str, words: dict[str, Any]) -> str:

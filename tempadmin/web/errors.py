@@ -95,10 +95,16 @@ def page(status: int, message: str, *, title: str | None = None, action: Action 
 def _forget_if_over() -> None:
     try:
         login.forget_if_over()
-    except SQLAlchemyError:  # the database is what went wrong: then nobody is known, and nothing is asked of it
-        db.session.rollback()
-        g.reads_session = False
-        g.pop("_login_user", None)
+    except SQLAlchemyError:
+        _know_nobody()
+
+
+def _know_nobody() -> None:
+    """The database is what went wrong: the error page asks nothing of it, so it knows nobody."""
+    db.session.rollback()
+    g.reads_session = False
+    g.pop("acting_session_id", None)
+    g.pop("_login_user", None)
 
 
 def _home() -> Action | None:
@@ -139,6 +145,7 @@ def _http(error: HTTPException) -> Response:
 
 
 def _database(error: SQLAlchemyError) -> Response:
+    _know_nobody()
     if not isinstance(error, OperationalError):
         return _unforeseen(error)
     log.error("database.unavailable", error=type(error.orig).__name__)

@@ -19,7 +19,6 @@ limiter = Limiter(
     application_limits=[CHANGES_PER_ADDRESS],
     application_limits_exempt_when=lambda: request.method in {"GET", "HEAD", "OPTIONS"},
     storage_uri="memory://",
-    headers_enabled=True,
 )
 
 

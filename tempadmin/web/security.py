@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from typing import Any, cast
 
 from flask import Flask, Request, Response, abort, request
@@ -52,7 +51,7 @@ def add_headers(response: Response) -> Response:
         response.headers.setdefault(name, value)
     if current_runtime().settings.https:
         response.headers.setdefault("Strict-Transport-Security", HSTS)
-    if request.endpoint not in ("static", "bootstrap.static"):
+    if request.endpoint not in ("static", "bootstrap.static") or response.status_code >= 400:
         response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -129,9 +128,6 @@ class PreSession(SecureCookieSessionInterface):
         cookie = request.cookies.get(cookie_name(SESSION_COOKIE, self._runtime))
         if cookie:
             dict.__setitem__(session, "csrf_token", self._runtime.keys.digest("csrf-of-session", cookie))
-        elif "csrf_token" not in session:
-            dict.__setitem__(session, "csrf_token", secrets.token_hex(32))
-            session.modified = True
         return session
 
     def save_session(self, app: Flask, session: Any, response: Response) -> None:

@@ -15,7 +15,7 @@ def zone(name: str | None) -> tzinfo:
     """Return a time zone by its IANA name; UTC without a name or with an unknown one."""
     try:
         return ZoneInfo(name) if name else UTC
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # "Europe" is a folder
         return UTC
 
 

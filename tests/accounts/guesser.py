@@ -48,20 +48,25 @@ KINDS: dict[str, Callable[[User, int], None]] = {
 }
 
 
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def main(data: str, database_url: str, kind: str, count: str) -> None:
     app = create_app(settings_for(Path(data), database_url=database_url))
     with app.app_context():
         user = db.session.scalars(select(User).where(User.email == ADA)).one()
         db.session.rollback()
-        print("ready", flush=True)
+        say("ready")
         sys.stdin.readline()
         for number in range(int(count)):
             try:
                 KINDS[kind](user, number)
             except DomainError as error:
-                print(type(error).__name__, flush=True)
+                say(type(error).__name__)
             else:
-                print("right", flush=True)
+                say("right")
             db.session.rollback()
 
 

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import event
 
 from tempadmin.accounts import passwords, sign_in
-from tempadmin.db import db
+from tempadmin.accounts.models import User
+from tempadmin.db import db, transaction
 from tempadmin.errors import Invalid
 from tests.accounts.people import ADA
 from tests.world import World
@@ -25,13 +26,15 @@ def _people(world: World) -> None:
     home = world.default_instance()
     world.omniadmin()
     world.user(home, "gone@operator.example", active=False)
-    world.user(home, "invited@operator.example").password_hash = None
+    invited = world.user(home, "invited@operator.example").id
+    with transaction():
+        db.session.get_one(User, invited).password_hash = None
 
 
 def wrong_password(world: World, address: str, number: int) -> None:
     with pytest.raises(Invalid, match=sign_in.WRONG):
         sign_in.check_password(
-            instance_id=world.default_instance().id,
+            instance_id=1,
             email=address,
             password="not the password",
             network=f"10.0.{number}.0/24",

@@ -10,11 +10,10 @@ from flask import Flask
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
-from scheduler import process
 from scheduler.models import JobRun, JobState, SchedulerLease
 from scheduler.process import SchedulerProcess
 from tempadmin.db import db, transaction
-from tempadmin.jobs import register
+from tempadmin.jobs import background, register
 from tempadmin.runtime import Runtime, current_runtime
 from tests.scheduler.world import does, fill, make_app, make_job, rows, wait_for
 
@@ -200,7 +199,7 @@ def test_a_long_job_does_not_keep_the_lease_from_being_renewed(app: Flask, start
 
 def test_a_module_s_background_work_is_one_that_starts_and_stops(app: Flask) -> None:
     """What `tempadmin serve` finds in the registry starts a process after the fork, and hands back its stop."""
-    (starter,) = app.extensions[process.BACKGROUND]
+    (starter,) = background(app)
     stop = starter(app)
     wait_for(lambda: rows(app, select(SchedulerLease)))
     stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text, update
@@ -131,6 +130,20 @@ def test_a_file_that_is_no_database_is_a_line(content: bytes | str | None, healt
     assert file.exists() == (content is not None)
 
 
+@pytest.mark.only_sqlite
+def test_a_file_that_is_read_only_is_named(healthy: World) -> None:
+    """It answers, and takes no writes."""
+    url = f"sqlite:///file:{healthy.runtime.settings.data}/tempadmin.db?mode=ro&uri=true"
+    assert diagnose(healthy, TEMPADMIN_DATABASE_URL=url).says("database", "error", "readonly")
+
+
+@pytest.mark.only_postgresql
+def test_a_server_that_is_read_only_is_named(healthy: World) -> None:
+    """As a standby is, or a server whose disk is full and whose owner stopped the writing."""
+    sql(f'ALTER DATABASE "{db.engine.url.database}" SET default_transaction_read_only = on')
+    assert diagnose(healthy).says("database", "error", "takes no writes")
+
+
 @pytest.mark.parametrize(
     ("revision", "advice"), [("0001", "run: tempadmin db upgrade"), ("9999", "install the version that made it")]
 )
@@ -227,13 +240,3 @@ def test_a_check_that_fails_itself_is_a_line(healthy: World) -> None:
     assert found.says("keys", "error", "cannot be looked at")
     assert found.says("schema", "error", "second_factors: the table is missing")
     assert found.says("access", "ok")
-
-
-def test_the_folder_of_mails_must_take_files(healthy: World, tmp_path: Path) -> None:
-    """A file in its place is named; a folder that is not there yet is made later."""
-    (tmp_path / "taken").write_text("a file")
-    assert diagnose(healthy, TEMPADMIN_MAIL_URL=f"file:{tmp_path}/taken").says("mail", "error", "taken")
-    assert diagnose(healthy, TEMPADMIN_MAIL_URL=f"file:{tmp_path}/new/one").says("mail", "ok", "will be made")
-    assert not (tmp_path / "new").exists()
-    for url in ("none", "console:"):
-        assert diagnose(healthy, TEMPADMIN_MAIL_URL=url).exit_code == 0

@@ -1,10 +1,11 @@
-"""The doctor speaks with a real SMTP server, as far as the mail itself."""
+"""The doctor tries where mail goes: a folder, or a real SMTP server as far as the mail itself."""
 
 from __future__ import annotations
 
 import socket
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -65,3 +66,13 @@ def test_a_password_is_not_sent_in_the_clear_nor_shown(world: World, port: int) 
 def test_a_server_that_speaks_no_tls_is_named(world: World, port: int) -> None:
     """Where smtps is set."""
     assert of(world, f"smtps://127.0.0.1:{port}").says("mail", "error", ssl.SSLError.__name__)
+
+
+def test_the_folder_of_mails_must_take_files(world: World, tmp_path: Path) -> None:
+    """A file in its place is named; a folder that is not there yet is made later."""
+    (tmp_path / "taken").write_text("a file")
+    assert of(world, f"file:{tmp_path}/taken").says("mail", "error", "taken")
+    assert of(world, f"file:{tmp_path}/new/one").says("mail", "ok", "will be made")
+    assert not (tmp_path / "new").exists()
+    for url in ("none", "console:"):
+        assert of(world, url).found["mail"][0][0] == "ok"

@@ -147,7 +147,7 @@ def test_s40_over_https_every_cookie_is_host_only_and_secure(build: Build) -> No
     keep(ada.post("/logout"))
 
     names = {cookie.partition("=")[0] for cookie in cookies}
-    assert {"__Host-tempadmin_session", "__Host-tempadmin_pre", "__Host-tempadmin_handoff"} == names
+    assert {f"__Host-tempadmin_{name}" for name in ("session", "pre", "handoff", "device")} == names
     for cookie in cookies:
         attributes = {part.strip().lower() for part in cookie.split(";")[1:]}
         assert {"secure", "httponly", "samesite=lax", "path=/"} <= attributes, cookie

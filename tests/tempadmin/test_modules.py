@@ -53,7 +53,7 @@ def test_without_the_module_pages_do_not_speak_of_it(bare: World) -> None:
 
 def test_without_the_module_there_is_no_job(bare: World) -> None:
     """Nothing expires, removes or cleans up by itself."""
-    assert set(jobs(bare.app)) == {"mail", "audit-heads"}
+    assert set(jobs(bare.app)) == {"mail", "audit-heads", "housekeeping"}
 
 
 @pytest.mark.only_sqlite

@@ -19,7 +19,13 @@ from tests.world import CONSOLE, World
 
 HOSTS = (CONSOLE, ACME, "http://unknown.localhost:8000")
 FILES = ("static", "bootstrap.static")
-VALUES = {"web_id": "acme", "public_id": "no-such-request", "user_id": "1", "filename": "tempadmin.css", "name": "mail"}
+VALUES = {
+    "web_id": "acme",
+    "public_id": "no-such-request",
+    "session_id": "0",
+    "filename": "tempadmin.css",
+    "name": "mail",
+}
 
 
 def address(rule: Rule) -> str:
@@ -27,7 +33,7 @@ def address(rule: Rule) -> str:
     path = rule.rule
     for name in rule.arguments:
         for form in (f"<{name}>", f"<int:{name}>", f"<path:{name}>"):
-            path = path.replace(form, VALUES[name])
+            path = path.replace(form, VALUES.get(name, "1"))
     assert "<" not in path, path
     return path
 
