@@ -169,10 +169,16 @@ def claimed(statement: Update) -> bool:
     return cast(int, result.rowcount) == 1  # type: ignore[attr-defined]
 
 
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
 def _prepare_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver would begin by itself, and too late
+        # The built-in one knows ASCII only: "ørsted" would not find "Ørsted".
+        connection.create_function("lower", 1, _lower, deterministic=True)
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 

@@ -109,7 +109,7 @@ def _facts(request: AccessRequest, runtime: Runtime) -> dict[str, Any]:
     instance = instance_source().by_id(request.instance_id)
     return {
         "instance": request.instance_name,
-        "host": instance.url if instance else "",
+        "host": instance.url.partition("//")[2] if instance else "",
         "reason": request.reason,
         "external_ticket": request.external_ticket,
         "duration": words.duration(request.duration_seconds),

@@ -71,7 +71,9 @@ def request_access(
                 is_temporary=requester.temporary,
             )
         )
-        instance = db.session.scalars(select(VirtualInstance).where(VirtualInstance.web_id == web_id)).one_or_none()
+        # Shared with other requests, not with an archiving: of those two the later one sees the earlier.
+        row = select(VirtualInstance).where(VirtualInstance.web_id == web_id).with_for_update(read=True)
+        instance = db.session.scalars(row.execution_options(populate_existing=True)).one_or_none()
         if instance is None:
             raise NotFound("There is no such instance.")
         target = target_of(instance)

@@ -133,3 +133,10 @@ def test_other_modules_add_columns_and_actions(build: Build) -> None:
     assert console.text.count("two keys") == 1
     assert re.findall(r'href="(/open/[^"]*)"', console.page) == ["/open/xray"]
     assert "Request admin access" not in console.text
+
+
+def test_search_knows_letters_beyond_ascii_in_any_case(world: World, console: Browser) -> None:
+    """A customer whose name has an Ø is found by ø, on both databases."""
+    world.instance("orsted", "Ørsted Værk")
+    console.get("/instances?q=ørsted væ")
+    assert names(console) == ["Ørsted Værk"]

@@ -196,20 +196,6 @@ def test_a_transient_error_is_tried_again_and_forgotten(world: World, acme: Virt
     assert faults(world) == []
 
 
-def test_p11_an_unknown_connector_ends_its_request_and_holds_up_no_other(world: World, acme: VirtualInstance) -> None:
-    """A connector that is not installed is a permanent error of one request, never of the job that serves all."""
-    world.instance("borealis", connector="elsewhere")
-    ada = world.signed_in()
-    url = f"{CONSOLE}/instances/borealis/request-access"
-    ada.get(url)
-    sent = {"reason": "The start page is empty.", "duration": "3600"}
-    status = ada.post(url, sent, follow=True).status_code
-    request = world.newest_request()
-    retry_due(world.runtime)
-    assert status == 200
-    assert world.request(request.id).end_reason == "provisioning_failed"
-
-
 def test_links_are_reissued_for_thirty_minutes_and_three_mails(world: World, awaiting: Ada) -> None:
     """Send again works three times; a new one voids the old one; none lives past 30 minutes after provisioning."""
     ada, request, link = awaiting
