@@ -17,7 +17,7 @@ PINS    := $(UV) pip compile pyproject.toml --no-config --quiet --universal --py
            --extra postgresql --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
            --custom-compile-command 'make constraints' $(UPGRADE)
 
-.PHONY: demo test check lint clean constraints
+.PHONY: demo test check lint guards bench clean constraints
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -35,6 +35,14 @@ lint: $(STAMPS)/dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Takes each guard out in a scratch copy and fails where its test stays green.
+guards: $(STAMPS)/dev
+	$(BIN)/python -m tests.guards
+
+# Medians of one run on this machine; asserts nothing.
+bench: $(STAMPS)/dev
+	$(BIN)/python -m tests.bench.bench
 
 clean:
 	rm -rf $(VENV) dist build artefacts .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -76,16 +76,6 @@ class AccountForm(FlaskForm):
     submit = SubmitField("Save")
 
 
-class ProveForm(FlaskForm):
-    """The existing second factor, before something about it changes."""
-
-    code = StringField(
-        "Authentication code",
-        description="Six digits from your authenticator, or one of your recovery codes.",
-        validators=[DataRequired("Type the code that your authenticator shows."), Length(max=60)],
-    )
-
-
 class ChangePasswordForm(FlaskForm):
     """The present password and a new one."""
 
@@ -99,6 +89,16 @@ class ChangePasswordForm(FlaskForm):
     )
     password_again = PasswordField(
         "New password again", validators=[EqualTo("password", "The two passwords are not the same.")]
+    )
+
+
+class ProveForm(FlaskForm):
+    """The existing second factor, before something about it changes."""
+
+    code = StringField(
+        "Authentication code",
+        description="Six digits from your authenticator, or one of your recovery codes.",
+        validators=[DataRequired("Type the code that your authenticator shows."), Length(max=60)],
     )
 
 

@@ -151,7 +151,7 @@ class NullMailer:
 
 def announce(*, recipient: str, subject: str, body: str) -> None:
     """Show a demo mail on the terminal: subject and link."""
-    link = re.search(r"https?://\S+", body)
+    link = re.search(r"^https?://\S+$", body, re.MULTILINE)  # a name may hold a link too; ours stand alone
     click.echo(f"\n  mail to {recipient}: {subject}\n    {link.group() if link else '(no link)'}\n")
 
 

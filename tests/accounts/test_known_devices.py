@@ -92,10 +92,14 @@ def test_s12_a_stranger_with_the_password_locks_no_known_device_out(world: World
     thief = from_network(world, 1)
     assert try_password(thief, PASSWORD) == 303
     assert [try_code(thief, "000000") for _ in range(6)] == [400] * 5 + [429]
+    for pause in (30, 60, 120):  # the pause grows, so that the owner's waiting for fresh codes lies within it
+        world.clock.advance(seconds=pause)
+        assert try_code(thief, "000000") == 400
     assert try_password(owner, PASSWORD) == 303
     assert try_code(owner, world.next_code()) == 303
     world.ask(inside, "acme")
     world.confirm(inside)
+    assert try_code(thief, "000000") == 429
 
 
 def test_s12_a_known_device_has_five_tries_as_well(world: World) -> None:

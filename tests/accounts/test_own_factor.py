@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tempadmin.accounts import totp
 from tempadmin.accounts.models import RecoveryCode, SecondFactor
 from tempadmin.accounts.omniadmins import reset_factor
+from tempadmin.accounts.own_factor import remove_factor
 from tempadmin.db import db
+from tempadmin.errors import Forbidden
 from tests.accounts.people import (
     ACME,
     MIA,
@@ -175,13 +179,15 @@ def test_s14_removing_asks_for_the_factor(world: World) -> None:
 
 
 def test_s13_an_omniadmin_cannot_remove_it(world: World) -> None:
-    """Neither does the page open, nor does the form work."""
-    world.omniadmin()
+    """Neither does the page open, nor does the form work, nor would the use case."""
+    ada = world.omniadmin()
     browser = world.signed_in()
     assert "/account/second-factor/remove" not in browser.page
     assert browser.get(REMOVE).status_code == 403
     browser.get("/account")
     assert browser.post(REMOVE, {"code": old_code(world)}).status_code == 403
+    with pytest.raises(Forbidden):
+        remove_factor(user_id=ada.id, session_id=0, answer=old_code(world), runtime=world.runtime)
     assert db.session.query(SecondFactor).count() == 1
 
 

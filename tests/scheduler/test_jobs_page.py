@@ -38,6 +38,7 @@ def sign_in(app: Flask, *, role: str = OMNIADMIN) -> FlaskClient:
             now=NOON,
             lifetime=timedelta(days=1),
             idle=timedelta(days=1),
+            mfa_at=NOON,
             runtime=current_runtime(),
         )
     client = app.test_client()

@@ -149,6 +149,30 @@ def test_s52_an_event_moved_to_another_chain_is_named(chains: World) -> None:
     assert {"acme: event 10", "birch: event 4"} <= named(verify(chains))
 
 
+def test_s52_an_event_of_another_past_is_named(chains: World) -> None:
+    """After a backup was put back, a genuine event that had been written before it does not fit into the chain."""
+    last, digest = head(2)
+
+    def happens(event: str) -> None:
+        with transaction():
+            record(event, instance_id=2, actor=SERVICE, at=chains.clock.advance(seconds=1))
+
+    happens("access.in_the_first_past")
+    tamper(
+        "CREATE TABLE kept AS SELECT * FROM audit_events WHERE instance_id = 2 AND number = 11",
+        "DELETE FROM audit_events WHERE instance_id = 2 AND number = 11",
+        f"UPDATE audit_heads SET number = {last}, hash = '{digest}' WHERE instance_id = 2",
+    )
+    happens("access.in_the_second_past")
+    happens("access.after_it")
+    assert verify(chains).exit_code == 0
+    tamper(
+        "DELETE FROM audit_events WHERE instance_id = 2 AND number = 11",
+        f"INSERT INTO audit_events ({COLUMNS}) SELECT {COLUMNS} FROM kept",
+    )
+    assert named(verify(chains)) == {"acme: event 12"}
+
+
 def test_s52_a_cut_tail_is_found_by_the_head(chains: World) -> None:
     """Events taken off the end are missed by the stored head."""
     tamper("DELETE FROM audit_events WHERE instance_id = 2 AND number > 7")

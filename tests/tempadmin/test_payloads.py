@@ -14,6 +14,7 @@ import structlog
 
 from tempadmin.audit.log import Actor, record
 from tempadmin.db import transaction
+from tempadmin.outbox.mail import announce
 from tests.browser import Browser
 from tests.world import CONSOLE, PASSWORD, SEED, World, link_in
 
@@ -119,6 +120,15 @@ def test_s41_the_first_link_of_a_mail_is_ours(world: World) -> None:
     lines = world.mails()[-1].splitlines()
     links = [line for line in lines if line.startswith("http")]
     assert [line.startswith(f"{CONSOLE}/access/confirm?key=") for line in links] == [True]
+
+
+def test_s41_the_terminal_shows_our_link_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    """The demo announces the link that stands on a line of its own, whatever an instance is called."""
+    body = f"You asked for access to https://evil.example/x. Confirm:\n\n{CONSOLE}/access/confirm?key=k\n"
+    announce(recipient="ada@operator.example", subject="Confirm", body=body)
+    shown = capsys.readouterr().out
+    assert f"{CONSOLE}/access/confirm?key=k" in shown
+    assert "evil.example" not in shown
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
