@@ -178,7 +178,7 @@ def make_world(folder: Path, *, clock: FakeClock | None = None, **changes: Any) 
 
 def link_in(mail: str) -> str:
     """The first address in a mail."""
-    found = re.search(r"^https?://\S+$", mail, re.MULTILINE)
+    found = re.search(r"^https?://\S+(?=\s*$)", mail, re.MULTILINE)
     if found is None:
         raise AssertionError(f"no link in {mail}")
     return found[0]
