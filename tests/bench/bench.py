@@ -18,10 +18,11 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import timedelta
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse, RemoteDisconnected
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
@@ -62,8 +63,7 @@ class Client:
                 body = urlencode({**form, "csrf_token": self.token()})
                 headers |= {"Origin": f"http://{host}:{self.port}", "Content-Type": "application/x-www-form-urlencoded"}
             path = parts.path + (f"?{parts.query}" if parts.query else "")
-            self.connection.request(method, path, body, headers)
-            answer = self.connection.getresponse()
+            answer = self.ask(method, path, body, headers)
             self.body = answer.read().decode()
             for header in answer.headers.get_all("Set-Cookie") or []:
                 name, _, value = header.partition(";")[0].partition("=")
@@ -76,36 +76,56 @@ class Client:
             url = target if target.startswith("http") else f"http://{host}:{self.port}{target}"
             method, form = "GET", None
 
+    def ask(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> HTTPResponse:
+        """Send one request, once more when the server had closed the idle connection."""
+        try:
+            self.connection.request(method, path, body, headers)
+            return self.connection.getresponse()
+        except (RemoteDisconnected, BrokenPipeError):
+            self.connection.close()
+            self.connection.request(method, path, body, headers)
+            return self.connection.getresponse()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
     def token(self) -> str:
         """The present page's CSRF token."""
         found = re.search(r'name="csrf_token" value="([^"]+)"', self.body)
         return found[1] if found else ""
 
 
+def walk_in(client: Client, times: dict[str, list[float]], *, duration: str = "3600") -> None:
+    """Ask, confirm, enter and look at a page; note how long each step took."""
+    base, acme = f"http://localhost:{client.port}", f"http://acme.localhost:{client.port}"
+    with timed(times, "ask"):
+        client.send("GET", f"{base}/instances/acme/request-access")
+        form = {"reason": "A bench asks.", "duration": duration}
+        page = client.send("POST", f"{base}/instances/acme/request-access", form)
+    with timed(times, "confirm"):
+        confirm = client.send("POST", f"{page}/confirmation", {})
+        client.send("POST", confirm, {"code": code_at(SEED, SystemClock().now())})
+        link = re.search(r"http://acme[^\s\"<]+/login/ticket\?key=[\w.-]+", client.body)
+    with timed(times, "enter"):
+        client.send("GET", link[0] if link else "")
+    with timed(times, "page"):
+        client.send("GET", f"{acme}/users")
+
+
 def cycle(client: Client, times: dict[str, list[float]]) -> None:
-    """Walk the main job once; note how long each step took."""
-    base = f"http://localhost:{client.port}"
-    acme = f"http://acme.localhost:{client.port}"
-    marks = [time.perf_counter()]
+    """Walk the main job once, to its end."""
+    walk_in(client, times)
+    with timed(times, "leave"):
+        client.send("POST", f"http://acme.localhost:{client.port}/support-session/leave", {})
 
-    def step() -> None:
-        marks.append(time.perf_counter())
 
-    client.send("GET", f"{base}/instances/acme/request-access")
-    page = client.send("POST", f"{base}/instances/acme/request-access", {"reason": "A bench asks.", "duration": "3600"})
-    step()
-    confirm = client.send("POST", f"{page}/confirmation", {})
-    client.send("POST", confirm, {"code": code_at(SEED, SystemClock().now())})
-    step()
-    link = re.search(r"http://acme[^\s\"<]+/login/ticket\?key=[\w.-]+", client.body)
-    client.send("GET", link[0] if link else "")
-    step()
-    client.send("GET", f"{acme}/users")
-    step()
-    client.send("POST", f"{acme}/support-session/leave", {})
-    step()
-    for name, begun, done in zip(STEPS, marks, marks[1:], strict=False):
-        times[name].append((done - begun) * 1000)
+@contextmanager
+def timed(times: dict[str, list[float]], step: str) -> Iterator[None]:
+    """Note how long a step took, in milliseconds."""
+    begun = time.perf_counter()
+    yield
+    times[step].append((time.perf_counter() - begun) * 1000)
 
 
 def prepare(settings: Settings, *, operators: int, instances: int) -> list[str]:
@@ -181,7 +201,8 @@ def measure(port: int, cookies: list[str], pid: int, begun: float, seconds: floa
     """Wait for the first answer, then run the workloads."""
     while True:
         try:
-            Client(port, {}).send("GET", f"http://localhost:{port}/healthz")
+            with closing(Client(port, {})) as first:
+                first.send("GET", f"http://localhost:{port}/healthz")
             break
         except OSError:
             time.sleep(0.01)  # noqa: TID251 - a bench measures; it asserts nothing
@@ -199,7 +220,8 @@ def measure(port: int, cookies: list[str], pid: int, begun: float, seconds: floa
                     number = next(taken)
                 if number >= len(cookies):
                     break
-                cycle(Client(port, {"tempadmin_session": cookies[number]}), times)  # noqa: B023
+                with closing(Client(port, {"tempadmin_session": cookies[number]})) as client:
+                    cycle(client, times)  # noqa: B023
                 done += 1
             return done
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
 from sqlalchemy import delete, select, update
 
 from instances.connectors.base import Account
@@ -12,7 +11,6 @@ from instances.connectors.local import LocalConnector
 from instances.connectors.registry import connectors
 from instances.models import VirtualInstance
 from tempadmin.accounts.models import TEMPORARY, LoginSession, User
-from tempadmin.cli import build as build_cli
 from tempadmin.db import db, transaction
 from tempadmin.jobs import jobs
 from tests.conftest import Build
@@ -122,22 +120,6 @@ def test_a_regular_account_is_never_a_leftover(world: World, acme: VirtualInstan
         session.execute(update(User).where(User.id == user.id).values(screen_name="liferay_online_1_2"))
     world.clock.advance(days=30)
     assert found(world) == []
-
-
-def test_the_dry_run_lists_and_changes_nothing(
-    build: Build, capsys: pytest.CaptureFixture[str], tmp_path: object
-) -> None:
-    """`tempadmin cleanup --dry-run` says what it would remove, and why."""
-    world = build()
-    world.omniadmin()
-    world.instance("acme", "Acme Logistics")
-    request = world.enter(world.signed_in())
-    world.clock.advance(days=2)
-    leftovers = found(world)
-    assert [one.account_name for one in leftovers] == [request.account_name]
-    assert world.request(request.id).state == State.ACTIVE
-    assert temporary_accounts() == 1
-    assert "cleanup" in build_cli([]).commands
 
 
 def test_the_sweep_runs_by_itself_only_where_it_is_enabled(build: Build) -> None:
