@@ -138,6 +138,11 @@ def transaction(*, as_service: bool = False) -> Iterator[Session]:
         action()
 
 
+def in_transaction() -> bool:
+    """Tell whether ``transaction()`` is open: outside it a lock would be held until somebody happens to roll back."""
+    return bool(db.session().info.get("in_transaction"))
+
+
 def after_commit(action: Callable[[], None]) -> None:
     """Have something done right after the open transaction commits, outside it; not at all if it rolls back."""
     db.session().info.setdefault(AFTER_COMMIT, []).append(action)

@@ -15,7 +15,7 @@ from instances.connectors.base import Account, ConnectorError
 from instances.connectors.registry import connector_for
 from tempadmin.accounts.models import ADMINISTRATOR, TEMPORARY, User
 from tempadmin.audit.log import SERVICE, record
-from tempadmin.db import db, transaction
+from tempadmin.db import db, in_transaction, transaction
 from tempadmin.errors import Conflict
 from tempadmin.runtime import Runtime
 from tickets import notices, tokens
@@ -112,14 +112,22 @@ def _reserve(request: AccessRequest, runtime: Runtime) -> None:
 
 
 def _still_wanted(request_id: int) -> None:
-    """Inside the connector's own transaction: hold the request's row and require that it is still provisioning.
+    """Require that a request is still provisioning.
+
+    Inside a connector's own transaction its row is held until that commits. A remote connector has none, and asks just
+    before it sends: it only looks, or the lock would last as long as the directory takes (seen on PostgreSQL).
 
     Raises
     ------
     Conflict
         When it was ended meanwhile.
     """
-    if locked(request_id).state != State.PROVISIONING:
+    if in_transaction():
+        state = locked(request_id).state
+    else:
+        state = db.session.get_one(AccessRequest, request_id, populate_existing=True).state
+        db.session.rollback()
+    if state != State.PROVISIONING:
         raise Conflict("This request was ended while its account was being made.")
 
 
