@@ -53,7 +53,7 @@ def problem_of(guard: Guard) -> str | None:
         if source.count(guard.text) != 1:
             return f"its text stands {source.count(guard.text)} times in {guard.file}"
         path.write_text(source.replace(guard.text, guard.without), "utf-8")
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", guard.test]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *guard.test.split()]
         done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, timeout=SECONDS, check=False)
         if done.returncode == TESTS_FAILED:
             return None
