@@ -194,7 +194,8 @@ def main() -> None:
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(30)
-    sys.stdout.write(json.dumps(figures) + "\n" if options.json else report(figures))
+    table = "".join(f"{name:<40} {value:>10.2f}\n" for name, value in figures.items())
+    sys.stdout.write(json.dumps(figures) + "\n" if options.json else table)
 
 
 def measure(port: int, cookies: list[str], pid: int, begun: float, seconds: float) -> dict[str, float]:
@@ -241,11 +242,6 @@ def measure(port: int, cookies: list[str], pid: int, begun: float, seconds: floa
         figures[f"list of 10,000{label}, median ms"] = statistics.median(spent)
     figures["master and two workers, PSS MiB"] = pss(pid)
     return figures
-
-
-def report(figures: dict[str, float]) -> str:
-    """Return the figures as a table."""
-    return "".join(f"{name:<40} {value:>10.2f}\n" for name, value in figures.items())
 
 
 if __name__ == "__main__":
