@@ -25,7 +25,7 @@ Build = Callable[..., World]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a developer in a hurry choose one database; the default is what CI runs."""
-    parser.addoption("--databases", default="sqlite", help="sqlite,postgresql")
+    parser.addoption("--databases", default="sqlite,postgresql", help="sqlite,postgresql")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
