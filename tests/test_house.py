@@ -7,6 +7,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests import guards
+
 ROOT = Path(__file__).parents[1]
 MODULES = ("instances", "scheduler", "tickets")
 PACKAGES = ("tempadmin", *MODULES)
@@ -158,3 +160,17 @@ def test_every_pin_has_its_hashes() -> None:
         for line, following in zip(lines, [*lines[1:], ""], strict=True):
             if not line.startswith(" "):
                 assert following.startswith("    --hash=sha256:"), f"{name}: {line}"
+
+
+def test_every_guard_on_the_list_stands_where_the_list_says() -> None:
+    """`make guards` could take each of them out: its text stands once in its file, and its test exists."""
+    rotten = [
+        f"{one.name}: its text stands {n} times in {one.file}" for one in guards.read() if (n := one.times(ROOT)) != 1
+    ]
+    for one in guards.read():
+        for path, _, name in (test.partition("::") for test in one.test.split()):
+            if not (ROOT / path).is_file() or f"def {name}" not in (ROOT / path).read_text():
+                rotten.append(f"{one.name}: there is no {path}::{name}")
+    assert rotten == []
+    names = [one.name for one in guards.read()]
+    assert len(set(names)) == len(names)
