@@ -15,8 +15,7 @@ from sqlalchemy import Update, select, update
 
 from scheduler.due_times import LONG_AGO
 from scheduler.models import SchedulerLease
-from scheduler.rows import locked
-from tempadmin.db import claimed, db, retried_once, transaction
+from tempadmin.db import claimed, db, lock_or_make, retried_once, transaction
 from tempadmin.runtime import Runtime
 
 NAME = "jobs"
@@ -44,7 +43,7 @@ def acquire(*, holder: str, runtime: Runtime, lasts: timedelta = LEASE) -> int |
     if lapses is not None and lapses > runtime.now():
         return None
     with transaction(as_service=True):
-        row = locked(SchedulerLease, NAME, **FREE)
+        row = lock_or_make(SchedulerLease, NAME, **FREE)
         now = runtime.now()
         if row.expires_at > now and row.holder != holder:
             return None
@@ -79,7 +78,7 @@ def held(epoch: int, runtime: Runtime) -> bool:
 
     The row stays locked until the transaction ends: what is committed with it was committed by the leader.
     """
-    row = locked(SchedulerLease, NAME, **FREE)
+    row = lock_or_make(SchedulerLease, NAME, **FREE)
     return row.epoch == epoch and runtime.now() < row.expires_at
 
 

@@ -13,9 +13,8 @@ from sqlalchemy import delete, exists, or_, select, update
 from scheduler import lease
 from scheduler.due_times import next_due
 from scheduler.models import DONE, FAILED, LOST, JobRun, JobState
-from scheduler.rows import locked
 from tempadmin.audit.log import Actor, record
-from tempadmin.db import db, retried_once, transaction
+from tempadmin.db import db, lock_or_make, retried_once, transaction
 from tempadmin.errors import Conflict, NotFound, Unavailable
 from tempadmin.jobs import Job, jobs
 from tempadmin.runtime import Runtime, application
@@ -135,7 +134,7 @@ def _claim_by_hand(job: Job, asked_by: Actor, runtime: Runtime) -> int:
 
 
 def _locked_state(job: Job, now: datetime) -> JobState:
-    return locked(JobState, job.name, next_due_at=next_due(job.schedule, now))
+    return lock_or_make(JobState, job.name, next_due_at=next_due(job.schedule, now))
 
 
 def _was_run(job: Job, due_at: datetime) -> bool:

@@ -15,7 +15,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import DateTime, Dialect, Engine, MetaData, Update, event
+from sqlalchemy import DateTime, Dialect, Engine, MetaData, Update, event, inspect
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -166,6 +167,24 @@ def retried_once(use_case: Callable[P, R]) -> Callable[P, R]:
 def lock(model: type[M], identity: int) -> M | None:
     """Read a row again and lock it until the transaction ends (SQLite: the writer's lock is held already)."""
     return db.session.get(model, identity, with_for_update=True, populate_existing=True)
+
+
+def lock_or_make(model: type[M], identity: int | str, **first: Any) -> M:
+    """Read a row again and lock it until the transaction ends; make it first when it is missing.
+
+    One statement, so no rival can make or delete the row halfway; and it costs the same whether the row was there.
+
+    Parameters
+    ----------
+    first
+        What the row holds when nobody has made it yet.
+    """
+    insert = postgresql.insert if db.session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    (key,) = inspect(model).primary_key
+    new = insert(model).values({key.name: identity, **first})
+    # An UPDATE of the key to itself changes nothing, and locks.
+    found = new.on_conflict_do_update(index_elements=[key], set_={key.name: new.excluded[key.name]}).returning(model)
+    return db.session.scalars(found, execution_options={"populate_existing": True}).one()
 
 
 def claimed(statement: Update) -> bool:

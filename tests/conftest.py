@@ -53,11 +53,6 @@ def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def empty_database(empty_sqlite: Path) -> Path:
-    return empty_sqlite
-
-
-@pytest.fixture(scope="session")
 def cluster() -> Iterator[postgresql.Cluster]:
     """A throw-away PostgreSQL server of this test process."""
     if not postgresql.available():

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-
 from tempadmin.accounts.models import Throttle
-from tempadmin.db import db
+from tempadmin.db import lock_or_make
 from tempadmin.errors import RateLimited
 
 FREE_TRIES = 5
@@ -21,16 +18,8 @@ LONGEST_PAUSE = timedelta(hours=1)
 
 
 def locked_all(*keys: str, now: datetime) -> list[Throttle]:
-    """Return the keys' rows, made where there are none, locked until the open transaction ends, by ascending key."""
-    insert = postgresql_insert if db.engine.dialect.name == "postgresql" else sqlite_insert
-    rows: dict[str, Throttle] = {}
-    for key in sorted(keys):
-        new = insert(Throttle).values(key=key, failures=0, updated_at=now).on_conflict_do_nothing()
-        while key not in rows:  # housekeeping may forget an old row between the two statements
-            db.session.execute(new)
-            row = db.session.get(Throttle, key, with_for_update=True, populate_existing=True)
-            if row is not None:
-                rows[key] = row
+    """Return the keys' rows in their order, made where missing, locked by ascending key until the transaction ends."""
+    rows = {key: lock_or_make(Throttle, key, failures=0, updated_at=now) for key in sorted(keys)}
     return [rows[key] for key in keys]
 
 

@@ -12,14 +12,11 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from flask import current_app
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from tempadmin.audit.chain import GENESIS, seal
 from tempadmin.audit.models import AuditEvent, AuditHead
-from tempadmin.db import db, lock
+from tempadmin.db import db, lock_or_make
 from tempadmin.runtime import current_runtime
 
 COLLECTED = "audit_events"
@@ -91,7 +88,7 @@ def write_collected(session: Session) -> None:
     session.flush()
     keys = current_runtime().keys
     for instance_id, group in groupby(sorted(entries, key=lambda one: one.instance_id), lambda one: one.instance_id):
-        head = _locked_head(session, instance_id)
+        head = lock_or_make(AuditHead, instance_id, number=0, hash=GENESIS)
         for entry in group:
             row = AuditEvent(
                 instance_id=instance_id,
@@ -108,17 +105,3 @@ def write_collected(session: Session) -> None:
             session.add(row)
             head.number, head.hash = row.number, row.hash
     session.flush()
-
-
-def _locked_head(session: Session, instance_id: int) -> AuditHead:
-    head = lock(AuditHead, instance_id)
-    if head is not None:
-        return head
-    # Two first events of one chain may race: the loser's INSERT waits, does nothing, and then waits for the lock.
-    insert = postgresql_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
-    first = {"instance_id": instance_id, "number": 0, "hash": GENESIS}
-    session.execute(insert(AuditHead).values(**first).on_conflict_do_nothing())
-    head = lock(AuditHead, instance_id)
-    if head is None:
-        raise RuntimeError(f"the audit chain of instance {instance_id} has no head: {current_app.name} cannot record")
-    return head

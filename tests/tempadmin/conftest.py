@@ -18,10 +18,10 @@ Play = Callable[[], World]
 
 
 @pytest.fixture(scope="session")
-def stage(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Stage:
+def stage(tmp_path_factory: pytest.TempPathFactory, empty_sqlite: Path) -> Stage:
     """Five people, four customers, requests in three states."""
     folder = tmp_path_factory.mktemp("stage")
-    shutil.copy(empty_database, folder / "tempadmin.db")
+    shutil.copy(empty_sqlite, folder / "tempadmin.db")
     world = make_world(folder)
     with world.app.app_context():
         cookies, words = prepare(world)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
+from threading import Barrier
 
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from instances.models import VirtualInstance
+from tempadmin.accounts import throttle as throttles
 from tempadmin.accounts.models import Throttle
 from tempadmin.accounts.sessions import recheck_acting
 from tempadmin.audit.log import SERVICE, record, write_collected
 from tempadmin.audit.models import AuditEvent
-from tempadmin.db import after_commit, before_commit, claimed, db, lock, transaction
+from tempadmin.db import after_commit, before_commit, claimed, db, lock, lock_or_make, transaction
 from tests.tempadmin.stage import everything
 from tests.world import World
 
@@ -141,6 +144,28 @@ def test_a_guarded_update_tells_whether_it_moved_the_row(world: World) -> None:
     with transaction():
         assert claimed(move)
         assert not claimed(move)
+
+
+def test_a_row_that_many_make_at_once_is_made_once_and_locked_for_each(world: World) -> None:
+    """Of eight first ones at a barrier none fails, and none overwrites what another counted."""
+    together = Barrier(8)
+
+    def count(_number: int) -> None:
+        with world.app.app_context():
+            db.session.connection()
+            together.wait()
+            with transaction():
+                lock_or_make(Throttle, "new", failures=0, updated_at=NOW).failures += 1
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(count, range(8)))
+    assert db.session.get_one(Throttle, "new").failures == 8
+
+
+def test_s12_counters_come_in_the_order_asked_for(world: World) -> None:
+    """They are locked by ascending key, and answer to the keys as they were given."""
+    with transaction():
+        assert [row.key for row in throttles.locked_all("b", "c", "a", now=NOW)] == ["b", "c", "a"]
 
 
 @pytest.mark.only_sqlite
