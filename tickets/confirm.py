@@ -9,7 +9,7 @@ from tempadmin.accounts import factors
 from tempadmin.accounts.models import OMNIADMIN, User
 from tempadmin.audit.log import Actor, record
 from tempadmin.db import db, lock, retried_once, transaction
-from tempadmin.errors import Conflict, Forbidden, NotFound
+from tempadmin.errors import Conflict, Forbidden, Gone, NotFound
 from tempadmin.runtime import Runtime
 from tickets import notices, tokens
 from tickets.end import begin_ending
@@ -70,23 +70,27 @@ def confirm(*, key: str, user_id: int, answer: str, runtime: Runtime) -> SignInL
     """
     found = tokens.find(key, purpose=CONFIRM, runtime=runtime)
     ticket_id, request_id = found.id, found.request_id
-    link = None
+    link, late = None, None
     with transaction():
         user = lock(User, user_id)
         request = db.session.get_one(AccessRequest, request_id)
         if user is None or request.requester_id != user_id:
             raise NotFound(tokens.NO_LINK)
         _refuse_powerless(user)
-        _refuse_repeat(request, ticket_id, runtime)
+        present = db.session.get_one(Ticket, ticket_id, populate_existing=True)
+        if (repeat := _too_late(request, present, now=runtime.now())) is not None:
+            raise repeat
         verdict = factors.judge(user_id=user_id, answer=answer, runtime=runtime)
-        request = locked(request_id)
-        ticket = lock(Ticket, ticket_id)
+        request, ticket = locked(request_id), lock(Ticket, ticket_id)
         now = runtime.now()
-        if ticket is None or request.state != State.AWAITING_CONFIRMATION:
-            raise _confirmed_already(request)
-        tokens.refuse_spent(ticket, now=now)
         actor = Actor(id=user.id, name=user.full_name)
-        if verdict.refusal is None:
+        late = _too_late(request, ticket, now=now)
+        if verdict.counts_as_wrong:
+            # An end or the expiry may have overtaken us since the look above; the guess was judged, so it counts (S12).
+            record("access.wrong_code", instance_id=request.instance_id, actor=actor, at=now, request_id=request.id)
+        elif late is not None:
+            raise late
+        elif verdict.refusal is None and ticket is not None:
             tokens.use(ticket, now=now)
             move(request, State.READY, now=now, confirmed_at=now)
             record(
@@ -98,8 +102,8 @@ def confirm(*, key: str, user_id: int, answer: str, runtime: Runtime) -> SignInL
                 factor=verdict.kind,
             )
             link = _login_link(request, now=now, expires_at=now + runtime.settings.ticket_ttl, runtime=runtime)
-        elif verdict.counts_as_wrong:
-            record("access.wrong_code", instance_id=request.instance_id, actor=actor, at=now, request_id=request.id)
+    if late is not None:
+        raise late
     verdict.raise_if_refused()
     if link is None:
         raise RuntimeError("a right code made no link")
@@ -217,10 +221,15 @@ def _own(request_id: int, user_id: int, state: State, runtime: Runtime) -> tuple
     return request, now
 
 
-def _refuse_repeat(request: AccessRequest, ticket_id: int, runtime: Runtime) -> None:
-    if request.state != State.AWAITING_CONFIRMATION:
-        raise _confirmed_already(request)
-    tokens.refuse_spent(db.session.get_one(Ticket, ticket_id, populate_existing=True), now=runtime.now())
+def _too_late(request: AccessRequest, ticket: Ticket | None, *, now: datetime) -> Conflict | Gone | None:
+    """Return why a request cannot be confirmed by this ticket any more."""
+    if ticket is None or request.state != State.AWAITING_CONFIRMATION:
+        return _confirmed_already(request)
+    try:
+        tokens.refuse_spent(ticket, now=now)
+    except Gone as gone:
+        return gone
+    return None
 
 
 def _refuse_powerless(user: User) -> None:

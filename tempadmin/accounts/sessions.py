@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from tempadmin.accounts.models import OMNIADMIN, LoginSession, User
 from tempadmin.audit.log import Actor, record
-from tempadmin.db import claimed, db, lock, transaction
+from tempadmin.db import claimed, db, lock, retried_once, transaction
 from tempadmin.errors import Forbidden
 from tempadmin.keys import new_secret
 from tempadmin.runtime import Runtime, application, current_runtime
@@ -145,11 +145,15 @@ def live_ids(*, user_id: int) -> list[int]:
     return list(db.session.scalars(rows))
 
 
+@retried_once
 def sign_out(*, session_id: int, runtime: Runtime) -> None:
     """End one session for good: its cookie is worthless from the commit on (S20)."""
     with transaction():
+        user_id = db.session.scalar(select(LoginSession.user_id).where(LoginSession.id == session_id))
+        # Whoever asks for access holds this row: what they are about to commit is seen, and ends with the session.
+        person = None if user_id is None else lock(User, user_id)
         row = db.session.get(LoginSession, session_id)
-        if row is None or row.ended_at is not None:
+        if person is None or row is None or row.ended_at is not None:
             return
         now = runtime.now()
         actor = Actor(id=row.actor_id, name=row.actor_name)

@@ -1,16 +1,12 @@
-"""S04, S05, P2, P4: races of real threads, each with its own application context and connection, on one SQLite file."""
+"""S04, S05, P2, P4: races of real threads, each with its own application context and connection, on both databases."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Event
-from typing import Any
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 
 from instances.models import VirtualInstance
 from tempadmin.accounts.models import LoginSession
@@ -19,13 +15,11 @@ from tempadmin.db import db
 from tempadmin.errors import Conflict, Gone
 from tempadmin.web.security import SESSION_COOKIE
 from tests.browser import Browser
-from tests.tickets.directories import PATIENCE
 from tests.tickets.evidence import (
     ACME,
     ACME_HOST,
     at_once,
     code_in,
-    database,
     dump,
     events,
     faults,
@@ -35,6 +29,7 @@ from tests.tickets.evidence import (
     with_cookie,
     workers,
 )
+from tests.tickets.locks import while_waiting
 from tests.world import World
 from tickets.confirm import confirm
 from tickets.hand_off import Kept, open_cookie
@@ -130,72 +125,34 @@ def test_p2_of_two_tabs_the_later_one_enters(world: World, acme: VirtualInstance
     assert_one_session(world, request.id)
 
 
-@contextmanager
-def held(world: World) -> Iterator[Callable[[], object]]:
-    """Hold the writer's lock from another connection; yields what lets it go."""
-    with closing(sqlite3.connect(database(world), isolation_level=None, check_same_thread=False)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        yield lambda: connection.execute("ROLLBACK")
-
-
-def while_waiting(world: World, call: Callable[[], Any], then: Callable[[], object]) -> Any:
-    """Make a call that comes to wait for the writer's lock; once it waits, do something, then let it have the lock."""
-    waits = Event()
-
-    def on_options(_connection: Any, options: dict[str, Any]) -> None:
-        if options.get("write"):  # the last thing before BEGIN IMMEDIATE
-            waits.set()
-
-    def watch_and_call() -> Any:
-        event.listen(engine, "set_connection_execution_options", on_options)
-        try:
-            return call()
-        finally:
-            event.remove(engine, "set_connection_execution_options", on_options)
-
-    engine = db.engine
-    with held(world) as let_go:
-
-        def meanwhile() -> None:
-            assert waits.wait(PATIENCE)
-            then()
-            let_go()
-
-        return at_once([watch_and_call, meanwhile])[0]
-
-
 def expire(world: World, door: AtTheDoor) -> None:
     """Move the clock to the ticket's expiry."""
     world.clock.time = door.ticket.expires_at
 
 
-@pytest.mark.only_sqlite
 def test_s05_p4_a_redemption_that_waits_past_the_expiry_is_refused(world: World, door: AtTheDoor) -> None:
     """The clock is read when the lock is held: a wait for it makes no ticket live longer."""
     refresh_code(world, door)
-    outcome = while_waiting(world, lambda: door.redeem(world), lambda: expire(world, door))
+    outcome = while_waiting(world, door.request.id, lambda: door.redeem(world), lambda: expire(world, door))
     assert outcome == "Gone"
     assert world.request(door.request.id).state == State.READY
     assert db.session.scalar(select(func.count()).where(LoginSession.access_request_id == door.request.id)) == 0
 
 
-@pytest.mark.only_sqlite
 def test_s05_a_redemption_that_waits_within_its_time_enters(world: World, door: AtTheDoor) -> None:
     """The same wait, without the expiry, ends with a session."""
     refresh_code(world, door)
-    outcome = while_waiting(world, lambda: door.redeem(world), lambda: None)
+    outcome = while_waiting(world, door.request.id, lambda: door.redeem(world), lambda: None)
     assert outcome == "entered"
 
 
-@pytest.mark.only_sqlite
 def test_s05_a_code_that_waits_past_its_minute_is_refused(world: World, door: AtTheDoor) -> None:
     """The hand-off's code lives 60 s, counted when the lock is held; the ticket lives on."""
-    outcome = while_waiting(world, lambda: door.redeem(world), lambda: world.clock.advance(seconds=60))
+    outcome = while_waiting(world, door.request.id, lambda: door.redeem(world), lambda: world.clock.advance(seconds=60))
     assert outcome == "OtherTab"
     assert door.ada.get(to_return(door.ada, f"{ACME}/login/ticket?key={door.kept.key}")).status_code == 303
 
 
-@pytest.mark.only_sqlite
 def test_s05_a_confirmation_that_waits_past_the_expiry_is_refused(world: World, acme: VirtualInstance) -> None:
     """The confirmation's ticket, too, is judged when the lock is held: no login ticket is made."""
     request = world.ask(world.signed_in(), "acme")
@@ -208,7 +165,7 @@ def test_s05_a_confirmation_that_waits_past_the_expiry_is_refused(world: World, 
             confirm(key=key, user_id=request.requester_id, answer=code, runtime=world.runtime)
         return refusal.typename
 
-    assert while_waiting(world, confirm_in_a_context, lambda: world.clock.advance(seconds=1)) == "Gone"
+    assert while_waiting(world, request.id, confirm_in_a_context, lambda: world.clock.advance(seconds=1)) == "Gone"
     assert world.request(request.id).state == State.AWAITING_CONFIRMATION
     assert dump(world)["tickets"] == before
 
