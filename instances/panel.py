@@ -127,7 +127,7 @@ def edit_user(user_id: int) -> str | Response | tuple[str, int]:
         else:
             flash("Saved.", "success")
             return redirect(url_for("panel.list_users"), 303)
-    user = _find_user(user_id)
+        user = _find_user(user_id)
     locked = ["The e-mail address cannot be changed here."]
     if in_support:
         locked = ["Role, e-mail address, password and second factor cannot be changed in a support session."]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from flask import Flask
+from flask import Flask, g
 
 from instances.registry import instance_archived
 from tempadmin.accounts.authority import authority_lost
@@ -35,10 +35,16 @@ def why_over(session: LoginSession, now: datetime) -> str | None:
     """Let a support session act only while its request is active and its time is not over (S20)."""
     if session.access_request_id is None:
         return None
-    request = db.session.get(AccessRequest, session.access_request_id, populate_existing=True)
+    request = g.access_behind = db.session.get(AccessRequest, session.access_request_id, populate_existing=True)
     if request is None or request.state != State.ACTIVE or request.ends_at is None:
         return "access_over"
     return "time_limit" if now >= request.ends_at else None
+
+
+def access_behind(session: LoginSession) -> AccessRequest | None:
+    """Return the request behind the acting support session, as the check of this HTTP request read it."""
+    found: AccessRequest | None = g.get("access_behind")
+    return found if found is not None and found.id == session.access_request_id else None
 
 
 def warnings(session: LoginSession) -> list[str]:

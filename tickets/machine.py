@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import update
 
-from tempadmin.db import claimed, db, lock
+from tempadmin.db import db, lock
 from tempadmin.errors import Conflict, NotFound
 from tickets.models import AccessRequest
 from tickets.states import State, may_follow
@@ -39,6 +39,6 @@ def move(request: AccessRequest, to: State, *, now: datetime, **values: Any) -> 
     if not may_follow(state, to):
         raise Conflict(f"This request is {state.replace('_', ' ')}; it cannot become {to.replace('_', ' ')}.")
     guarded = update(AccessRequest).where(AccessRequest.id == request.id, AccessRequest.state == state)
-    if not claimed(guarded.values(state=to, state_since=now, **values)):
+    moved = guarded.values(state=to, state_since=now, **values).returning(AccessRequest)
+    if db.session.scalars(moved, execution_options={"populate_existing": True}).one_or_none() is None:
         raise Conflict("Somebody else was faster. The page now shows what happened.")
-    db.session.refresh(request)

@@ -14,7 +14,8 @@ from tempadmin.web.context import current_instance
 from tempadmin.web.guard import allow, public
 from tempadmin.web.navigation import Banner, banner_sources
 from tempadmin.web.security import SESSION_COOKIE, delete_cookie, read_cookie, set_cookie
-from tickets import hand_off, queries
+from tickets import hand_off
+from tickets.authority import access_behind
 from tickets.end import end_access
 from tickets.redeem import OtherTab, redeem
 from tickets.states import EndReason
@@ -112,7 +113,7 @@ def left() -> Response:
 
 def support_banner(session: LoginSession) -> Banner | None:
     """Return the banner of a support session: who, where, why, how long, and the way out."""
-    found = queries.request_of_session(session)
+    found = access_behind(session)
     if found is None:
         return None
     minutes = session.idle_seconds // 60

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import Select, or_, select
 
 from instances.models import VirtualInstance
-from tempadmin.accounts.models import LoginSession
 from tempadmin.db import db
 from tempadmin.errors import NotFound
 from tickets.models import AccessRequest, Ticket
@@ -87,8 +86,3 @@ def live_ticket(request: AccessRequest) -> Ticket | None:
     """Return a request's ticket that was neither used nor voided; its time may be over."""
     query = select(Ticket).where(Ticket.request_id == request.id, Ticket.used_at.is_(None), Ticket.voided_at.is_(None))
     return db.session.scalars(query).first()
-
-
-def request_of_session(session: LoginSession) -> AccessRequest | None:
-    """Return the request behind a support session."""
-    return db.session.get(AccessRequest, session.access_request_id) if session.access_request_id else None

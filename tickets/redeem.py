@@ -64,8 +64,8 @@ def redeem(
     secret, refusal = "", None
     with transaction():
         requester, account = _locked_people(found)
-        old_sessions = _lock_requests(found, present_session, instance_id, runtime)
-        request, ticket = locked(found.request_id), lock(Ticket, found.ticket_id)
+        request, old_sessions = _lock_requests(found, present_session, instance_id, runtime)
+        ticket = lock(Ticket, found.ticket_id)
         now = runtime.now()
         fits = ticket is not None and tokens.code_fits(
             ticket, code=code, verifier=kept.verifier, now=now, runtime=runtime
@@ -133,14 +133,13 @@ def _locked_people(found: _Found) -> tuple[User | None, User | None]:
 
 def _lock_requests(
     found: _Found, present: str | None, instance_id: int, runtime: Runtime
-) -> list[tuple[int, int | None]]:
-    """Lock this request and that of the session which the browser holds, by ascending id; return that session."""
+) -> tuple[AccessRequest, list[tuple[int, int | None]]]:
+    """Lock this request and that of the session that the browser holds, by ascending id; return it and that session."""
     old = sessions.find(present, instance_id=instance_id, runtime=runtime) if present else None
     rows = [] if old is None or old.ended_at is not None else [(old.id, old.access_request_id)]
     others = {request_id for _, request_id in rows if request_id is not None}
-    for request_id in sorted({found.request_id} | others):
-        locked(request_id)
-    return rows
+    requests = {request_id: locked(request_id) for request_id in sorted({found.request_id} | others)}
+    return requests[found.request_id], rows
 
 
 def _refusal(
@@ -184,4 +183,3 @@ def _activate(account: User) -> None:
     inactive = update(User).where(User.id == account.id, User.kind == TEMPORARY, User.active.is_(False))
     if not claimed(inactive.values(active=True)):
         raise Conflict("The temporary account was active already.")
-    db.session.refresh(account)

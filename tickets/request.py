@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import and_, func, select
 
 from instances.models import VirtualInstance
 from tempadmin.accounts.models import OMNIADMIN, User
@@ -131,17 +131,12 @@ def _open_request(requester_id: int, instance_id: int) -> str | None:
 def _lately(requester_id: int, instance_id: int, *, since: datetime) -> policy.Lately:
     """Count what a person asked for; the requester's row is locked, so no rival click slips past."""
     mine = AccessRequest.requester_id == requester_id
-    here_today = and_(mine, AccessRequest.instance_id == instance_id, AccessRequest.created_at >= since)
+    here_today = and_(AccessRequest.instance_id == instance_id, AccessRequest.created_at >= since)
     rejected = and_(here_today, AccessRequest.end_reason == EndReason.REJECTED)
 
-    def count(condition: ColumnElement[bool]) -> int:
-        return db.session.scalar(select(func.count()).select_from(AccessRequest).where(condition)) or 0
-
-    return policy.Lately(
-        open_everywhere=count(and_(mine, AccessRequest.state.in_(OPEN))),
-        asked_here_today=count(here_today),
-        rejected_here_today=count(rejected),
-    )
+    counts = (func.count().filter(condition) for condition in (AccessRequest.state.in_(OPEN), here_today, rejected))
+    everywhere, today, refused = tuple(db.session.execute(select(*counts).where(mine)).one())
+    return policy.Lately(open_everywhere=everywhere, asked_here_today=today, rejected_here_today=refused)
 
 
 def _new(

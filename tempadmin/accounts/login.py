@@ -26,7 +26,7 @@ login_manager = LoginManager()
 
 
 class SignedIn(UserMixin):
-    """A live session and its user, as Flask-Login wants to see them."""
+    """A live session and its user as the request found them, as Flask-Login wants to see them."""
 
     def __init__(self, session: LoginSession, user: User) -> None:
         self.session, self.user = session, user
@@ -51,19 +51,19 @@ def load(_request: Request) -> SignedIn | None:
     if not secret:
         return None
     runtime = current_runtime()
-    row = sessions.find(secret, instance_id=current_instance().id, runtime=runtime)
-    if row is None:
+    found = sessions.find_with_user(secret, instance_id=current_instance().id, runtime=runtime)
+    if found is None:
         return None
-    user, now = db.session.get(User, row.user_id), runtime.now()
-    if user is None or sessions.why_dead(row, user, now) is not None:
+    (row, user), now = found, runtime.now()
+    if sessions.why_dead(row, user, now) is not None:
         return None
-    session_id = row.id
+    # Kept as read: no commit of this request takes away, or reads again, who makes it. Use cases read by id.
+    db.session.expunge_all()
     # A support session's idle limit deletes an account, so each use of it counts, to the second (P10).
-    if row.is_support or now - row.last_seen_at >= min(SEEN_EVERY, timedelta(seconds=row.idle_seconds / 20)):
-        if not sessions.touch(session_id=session_id, now=now):
-            return None
-        row, user = db.session.get_one(LoginSession, session_id), db.session.get_one(User, user.id)
-    g.acting_session_id = session_id
+    used = row.is_support or now - row.last_seen_at >= min(SEEN_EVERY, timedelta(seconds=row.idle_seconds / 20))
+    if used and not sessions.touch(session_id=row.id, now=now):
+        return None
+    g.acting_session_id = row.id
     return SignedIn(row, user)
 
 

@@ -16,7 +16,7 @@ from flask import Flask, current_app
 from sqlalchemy import or_, select, update
 from sqlalchemy.exc import OperationalError
 
-from tempadmin.db import after_commit, claimed, db, transaction
+from tempadmin.db import after_commit, db, transaction
 from tempadmin.outbox.mail import MailError, mailer
 from tempadmin.outbox.models import OutboxMessage
 from tempadmin.runtime import Runtime, current_runtime
@@ -128,9 +128,8 @@ def _claim(message_id: int, runtime: Runtime) -> str | None:
     with transaction(as_service=True):
         now = runtime.now()
         claim = update(OutboxMessage).where(OutboxMessage.id == message_id, OutboxMessage.next_attempt_at <= now)
-        if not claimed(claim.values(next_attempt_at=now + CLAIM, attempts=OutboxMessage.attempts + 1)):
-            return None
-        return db.session.get_one(OutboxMessage, message_id, populate_existing=True).recipient
+        taken = claim.values(next_attempt_at=now + CLAIM, attempts=OutboxMessage.attempts + 1)
+        return db.session.scalar(taken.returning(OutboxMessage.recipient))
 
 
 def _compose(message_id: int, runtime: Runtime) -> str | None:

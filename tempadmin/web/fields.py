@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -15,5 +16,10 @@ class TimeZoneField(SelectField):
     """A choice among all time zones, or none: then the browser's counts."""
 
     def __init__(self, label: str, **kwargs: Any) -> None:
-        zones = [SelectChoice(name) for name in sorted(available_timezones())]
-        super().__init__(label, choices=[SelectChoice("", "The browser's"), *zones], **kwargs)
+        super().__init__(label, choices=[SelectChoice("", "The browser's"), *_zones()], **kwargs)
+
+
+@cache
+def _zones() -> list[SelectChoice]:
+    """Return all zones; they are files, looked through once."""
+    return [SelectChoice(name) for name in sorted(available_timezones())]

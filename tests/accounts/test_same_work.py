@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import event
 
 from tempadmin.accounts import passwords, sign_in
 from tempadmin.accounts.models import User
 from tempadmin.db import db, transaction
 from tempadmin.errors import Invalid
 from tests.accounts.people import ADA
+from tests.statements import statements
 from tests.world import World
 
 ROUNDS = 15
@@ -41,18 +39,6 @@ def wrong_password(world: World, address: str, number: int) -> None:
             client=sign_in.Client(),
             runtime=world.runtime,
         )
-
-
-@contextmanager
-def statements() -> Iterator[list[str]]:
-    seen: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        seen.append(statement)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(db.engine, "before_cursor_execute", note)
 
 
 def test_s42_the_database_is_asked_the_same(world: World) -> None:

@@ -1,0 +1,76 @@
+"""What a page and each step cost, in SQL statements: they are counted, for times depend on the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from instances.models import VirtualInstance
+from tests.browser import Browser
+from tests.statements import statements
+from tests.world import CONSOLE, World
+
+ACME = "http://acme.localhost:8000"
+MOST_OF_A_PAGE = 5
+"""The instance by its host, the session with its user, its request, the note that it was used, and what is shown."""
+
+
+def cost(world: World, step: Callable[[], object]) -> int:
+    """How many statements a step sends."""
+    with statements() as seen:
+        step()
+    return len(seen)
+
+
+@pytest.fixture
+def ada(world: World, acme: VirtualInstance) -> Browser:
+    """The browser of an omniadmin who may ask for access to Acme."""
+    return world.signed_in()
+
+
+def test_a_page_as_temporary_administrator_costs_at_most_five_statements(
+    ada: Browser, acme: VirtualInstance, world: World
+) -> None:
+    """On every page of the panel, the first time and each time after, however long the pause between two clicks."""
+    member = world.user(acme, "member@acme.example").id
+    world.enter(ada)
+    for path in ("/", "/users", "/users?q=member", "/users/invite", f"/users/{member}", "/settings"):
+        for pause in (1, 0, 300):
+            world.clock.advance(seconds=pause)
+            with statements() as seen:
+                assert ada.get(ACME + path).status_code == 200
+            assert len(seen) <= MOST_OF_A_PAGE, (path, seen)
+
+
+def test_the_list_of_instances_costs_the_same_however_many_there_are(ada: Browser, world: World) -> None:
+    """No statement per row: neither for their policies, nor for what goes on there."""
+    ada.get(CONSOLE + "/instances")
+    few = cost(world, lambda: ada.get(CONSOLE + "/instances"))
+    for number in range(5):
+        world.instance(f"c{number}")
+        if number < 3:
+            world.ask(ada, f"c{number}")
+    assert cost(world, lambda: ada.get(CONSOLE + "/instances")) == few <= 4
+    assert ada.text.count("Ada Brandt on the way") == 3
+
+
+def test_the_list_of_requests_costs_the_same_however_many_there_are(ada: Browser, world: World) -> None:
+    """No statement per row here either."""
+    world.ask(ada, "acme")
+    one = cost(world, lambda: ada.get(CONSOLE + "/access"))
+    for number in range(3):
+        world.instance(f"c{number}")
+        world.ask(ada, f"c{number}")
+    assert cost(world, lambda: ada.get(CONSOLE + "/access")) == one <= 3
+    assert ada.text.count("Acme Logistics") == 1
+
+
+def test_the_peoples_list_costs_the_same_however_many_there_are(acme: VirtualInstance, world: World) -> None:
+    """An administrator's own list of people, too."""
+    world.administrator(acme, "admin@acme.example")
+    admin = world.signed_in("admin@acme.example", ACME)
+    few = cost(world, lambda: admin.get(ACME + "/users"))
+    for number in range(5):
+        world.user(acme, f"member{number}@acme.example")
+    assert cost(world, lambda: admin.get(ACME + "/users")) == few <= 3
