@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import or_
 
 from instances.queries import visible
-from tempadmin.accounts import invitations, sessions
+from tempadmin.accounts import authority, invitations
 from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, OMNIADMIN, User
 from tempadmin.accounts.people import add_user, cleaned_name, refuse_reserved
 from tempadmin.audit.log import Actor, record
@@ -94,8 +94,15 @@ def edit(*, acting: Acting, user_id: int, full_name: str, role: str | None, runt
                 raise Forbidden("A support session cannot change anybody's role. An administrator here can.")
             _keep_an_administrator(user, others)
             user.role = role
-            sessions.revoke(sessions.live_ids(user_id=user.id), reason="role_changed", now=runtime.now())
+            authority.cut_off(
+                user_id=user.id,
+                reason=authority.DISABLED,
+                session_reason="role_changed",
+                actor=acting.actor,
+                at=runtime.now(),
+            )
         user.full_name = full_name
+        _mark(user, acting)
         _record("user.edited", user, acting, runtime, name=full_name, role=user.role)
 
 
@@ -118,7 +125,14 @@ def deactivate(*, acting: Acting, user_id: int, runtime: Runtime) -> None:
             raise Conflict(f"{user.full_name} is deactivated already.")
         _keep_an_administrator(user, others)
         user.active = False
-        sessions.revoke(sessions.live_ids(user_id=user.id), reason="deactivated", now=runtime.now())
+        authority.cut_off(
+            user_id=user.id,
+            reason=authority.DISABLED,
+            session_reason="deactivated",
+            actor=acting.actor,
+            at=runtime.now(),
+        )
+        _mark(user, acting)
         _record("user.deactivated", user, acting, runtime)
 
 
@@ -138,6 +152,8 @@ def activate(*, acting: Acting, user_id: int, runtime: Runtime) -> None:
         if user.active:
             raise Conflict(f"{user.full_name} is active already.")
         user.active = True
+        if acting.request_id is not None:  # whom support lets in again decides nothing, like whoever is new (S25)
+            user.made_in_request_id, user.vouched_at = acting.request_id, None
         _record("user.activated", user, acting, runtime)
 
 
@@ -156,6 +172,12 @@ def _locked(acting: Acting, user_id: int) -> tuple[User, list[User]]:
     if user.role == OMNIADMIN:
         raise Conflict(f"{user.full_name} is an omniadmin. Use: tempadmin omniadmin.")
     return user, list(rows.values())
+
+
+def _mark(user: User, acting: Acting) -> None:
+    """Mark what a support session changed, until an administrator vouches for it (S25)."""
+    if acting.request_id is not None:
+        user.changed_in_request_id = acting.request_id
 
 
 def _keep_an_administrator(user: User, others: list[User]) -> None:

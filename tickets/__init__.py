@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from flask import Flask
 
-from tickets import authority, console, demo, doctor, entry, jobs, listing, notices, portal
+from tickets import activity, announcements, authority, console, demo, doctor, entry, jobs, listing, notices, portal
 
 
 def init_app(app: Flask) -> None:
     """Add on-demand access: pages, row action, mails, jobs, and the conditions of support sessions."""
+    activity.init_app(app)
     notices.init_app(app)
+    announcements.init_app(app)
     console.init_app(app)
     entry.init_app(app)
     portal.init_app(app)

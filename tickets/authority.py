@@ -54,14 +54,18 @@ def warnings(session: LoginSession) -> list[str]:
 
 
 def _signed_out(_app: Flask, *, row: LoginSession, reason: str, actor: Actor, at: datetime) -> None:
+    if row.access_request_id is not None:  # the impersonated user ended it from their own list of sessions
+        end_all_open(AccessRequest.id == row.access_request_id, reason=EndReason.ENDED_BY_SUBJECT, actor=actor, now=at)
+        return
     user = db.session.get(User, row.user_id)
     if user is not None and user.role == OMNIADMIN:
-        end_all_open(requester_id=user.id, reason=EndReason.REQUESTER_SIGNED_OUT, actor=actor, now=at)
+        end_all_open(AccessRequest.requester_id == user.id, reason=EndReason.REQUESTER_SIGNED_OUT, actor=actor, now=at)
 
 
 def _lost(_app: Flask, *, user_id: int, reason: str, actor: Actor, at: datetime) -> None:
-    end_all_open(requester_id=user_id, reason=EndReason(reason), actor=actor, now=at)
+    end_all_open(AccessRequest.requester_id == user_id, reason=EndReason(reason), actor=actor, now=at)
+    end_all_open(AccessRequest.subject_id == user_id, reason=EndReason.SUBJECT_CHANGED, actor=actor, now=at)
 
 
 def _archived(_app: Flask, *, instance_id: int, at: datetime) -> None:
-    end_all_open(instance_id=instance_id, reason=EndReason.INSTANCE_ARCHIVED, actor=SERVICE, now=at)
+    end_all_open(AccessRequest.instance_id == instance_id, reason=EndReason.INSTANCE_ARCHIVED, actor=SERVICE, now=at)

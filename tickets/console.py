@@ -23,11 +23,11 @@ from tempadmin.web.guard import allow
 from tempadmin.web.navigation import Item, items
 from tempadmin.web.paging import fetch_page
 from tempadmin.web.targets import Target, targets
-from tickets import confirm, policy, queries, story
+from tickets import asking, confirm, policy, queries, story
 from tickets.end import end_access
 from tickets.presenting import PUBLIC_ID, page_of, row_of
 from tickets.provision import provision
-from tickets.request import AlreadyOpen, request_access, target_of
+from tickets.request import request_access
 from tickets.states import EndReason
 
 blueprint = Blueprint("console", __name__)
@@ -70,10 +70,9 @@ def ask(web_id: str) -> str | Response | tuple[str, int, dict[str, str]]:
     target = db.session.scalars(select(VirtualInstance).where(VirtualInstance.web_id == web_id)).one_or_none()
     if target is None:
         raise NotFound("There is no such instance.")
-    policy.refuse_target(target_of(target))
-    settings = runtime.settings
-    longest = policy.longest_duration(everywhere=settings.max_duration, here=target_of(target).longest)
-    default = min(settings.default_duration, longest)
+    policy.refuse_target(asking.target_of(target))
+    longest = asking.longest_of(target, runtime)
+    default = min(runtime.settings.default_duration, longest)
     form = RequestForm()
     refused: tuple[int, dict[str, str]] = (400, {})
     offered = policy.durations_offered(default=default, longest=longest)
@@ -90,7 +89,7 @@ def ask(web_id: str) -> str | Response | tuple[str, int, dict[str, str]]:
                 duration=timedelta(seconds=form.duration.data),
                 runtime=runtime,
             )
-        except AlreadyOpen as error:
+        except asking.AlreadyOpen as error:
             flash(error.message, "info")
             return redirect(url_for("console.show", public_id=error.public_id), 303)
         except Invalid as error:
@@ -99,7 +98,8 @@ def ask(web_id: str) -> str | Response | tuple[str, int, dict[str, str]]:
             form.form_errors.append(error.message)
             refused = (429, {"Retry-After": str(error.retry_after)})
         else:
-            provision(request_id=asked.id, runtime=runtime)
+            if not asked.pending:
+                provision(request_id=asked.id, runtime=runtime)
             return redirect(url_for("console.show", public_id=asked.public_id), 303)
     present = queries.open_of(requester_id=login.person().id, instance_id=target.id)
     open_request = None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select, update
 
 from instances.connectors.base import Account, ConnectorError
 from instances.connectors.registry import connector_for
@@ -22,9 +22,9 @@ from tempadmin.audit.log import SERVICE, Actor, record
 from tempadmin.db import after_commit, db, retried_once, transaction
 from tempadmin.errors import Conflict
 from tempadmin.runtime import Runtime, current_runtime
-from tickets import tokens
+from tickets import announcements, tokens
 from tickets.machine import locked, move
-from tickets.models import AccessRequest
+from tickets.models import PENDING, VOID, AccessRequest, Extension
 from tickets.states import OPEN, EndReason, State
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(hours=1)
@@ -58,15 +58,9 @@ def end_access(*, request_id: int, reason: EndReason, actor: Actor, runtime: Run
         begin_ending(request, reason=reason, actor=actor, now=now)
 
 
-def end_all_open(
-    *, requester_id: int | None = None, instance_id: int | None = None, reason: EndReason, actor: Actor, now: datetime
-) -> int:
-    """End every open request of a person or an instance inside the open transaction; return how many (S23)."""
-    query = select(AccessRequest.id).where(AccessRequest.state.in_(OPEN)).order_by(AccessRequest.id)
-    if requester_id is not None:
-        query = query.where(AccessRequest.requester_id == requester_id)
-    if instance_id is not None:
-        query = query.where(AccessRequest.instance_id == instance_id)
+def end_all_open(which: ColumnElement[bool], *, reason: EndReason, actor: Actor, now: datetime) -> int:
+    """End every open request that fits a condition inside the open transaction; return how many (S23)."""
+    query = select(AccessRequest.id).where(AccessRequest.state.in_(OPEN), which).order_by(AccessRequest.id)
     ended = 0
     for request_id in db.session.scalars(query).all():
         request = locked(request_id)
@@ -78,7 +72,7 @@ def end_all_open(
 
 def begin_ending(request: AccessRequest, *, reason: EndReason, actor: Actor, now: datetime) -> None:
     """Make an access over in the open transaction that holds its lock; removal is tried right after the commit."""
-    never_made = request.create_attempts == 0
+    never_made, was = request.create_attempts == 0, State(request.state)
     move(
         request,
         State.ENDING,
@@ -88,11 +82,15 @@ def begin_ending(request: AccessRequest, *, reason: EndReason, actor: Actor, now
         ended_by_name=actor.name,
         next_attempt_at=now,
         last_error=None,
+        lapses_at=None,
     )
+    waiting = update(Extension).where(Extension.request_id == request.id, Extension.state == PENDING)
+    db.session.execute(waiting.values(state=VOID, settled_at=now))
     tokens.void(request_id=request.id, now=now)
     live = select(LoginSession.id).where(LoginSession.access_request_id == request.id, LoginSession.ended_at.is_(None))
     sessions.revoke(db.session.scalars(live).all(), reason=reason, now=now)
     record("access.ending", instance_id=request.instance_id, actor=actor, at=now, request_id=request.id, reason=reason)
+    announcements.tell_over(request, was, now=now, runtime=current_runtime())
     if never_made:
         _finish(request, now=now)
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import exists, select
+from sqlalchemy import and_, exists, or_, select
 from sqlalchemy.exc import OperationalError
 
 from tempadmin.accounts.models import LoginSession
@@ -20,7 +20,7 @@ from tickets.end import begin_ending, deprovision
 from tickets.machine import locked
 from tickets.models import AccessRequest, Ticket
 from tickets.provision import provision
-from tickets.states import WITH_TICKET, EndReason, State
+from tickets.states import WITH_DEADLINE, WITH_TICKET, EndReason, State
 
 BATCH = 200
 
@@ -83,6 +83,8 @@ def why_over(request: AccessRequest, *, now: datetime, hold: bool = False) -> En
         Lock the session's row for the open transaction, so that no last page slips in between (P10).
     """
     state = State(request.state)
+    if state in WITH_DEADLINE:
+        return EndReason.LAPSED if request.lapses_at is None or now >= request.lapses_at else None
     if state in WITH_TICKET:
         return EndReason.LAPSED if tokens.live_until(request_id=request.id, now=now) is None else None
     if state != State.ACTIVE:
@@ -105,7 +107,12 @@ def _candidates(now: datetime) -> list[int]:
         Ticket.voided_at.is_(None),
         Ticket.expires_at > now,
     )
-    lapsed = select(AccessRequest.id).where(AccessRequest.state.in_(WITH_TICKET), ~alive)
+    lapsed = select(AccessRequest.id).where(
+        or_(
+            and_(AccessRequest.state.in_(WITH_TICKET), ~alive),
+            and_(AccessRequest.state.in_(WITH_DEADLINE), AccessRequest.lapses_at <= now),
+        )
+    )
     inside = (
         select(AccessRequest.id, AccessRequest.ends_at, LoginSession)
         .outerjoin(LoginSession, LoginSession.access_request_id == AccessRequest.id)

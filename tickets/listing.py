@@ -10,9 +10,9 @@ from instances.actions import Badge, Column, RowAction, instance_list
 from instances.models import VirtualInstance
 from tempadmin.runtime import current_runtime
 from tempadmin.web import words
-from tickets import policy, queries
+from tickets import queries
+from tickets.asking import sides_needed
 from tickets.models import AccessRequest
-from tickets.request import target_of
 from tickets.states import State
 
 POLICY_WORDS = {
@@ -32,16 +32,8 @@ def init_app(app: Flask) -> None:
 
 def policies(instances: Sequence[VirtualInstance]) -> Mapping[int, Sequence[Badge]]:
     """Say whose yes each instance wants."""
-    settings = current_runtime().settings
-    needed = {
-        instance.id: policy.approvals_needed(
-            target_of(instance),
-            everywhere_omniadmin=settings.require_omniadmin,
-            everywhere_customer=settings.require_customer,
-        )
-        for instance in instances
-    }
-    return {instance_id: [POLICY_WORDS[who]] for instance_id, who in needed.items()}
+    runtime = current_runtime()
+    return {instance.id: [POLICY_WORDS[sides_needed(instance, runtime)]] for instance in instances}
 
 
 def goings_on(instances: Sequence[VirtualInstance]) -> Mapping[int, Sequence[Badge]]:

@@ -1,4 +1,4 @@
-"""Access requests and their tickets: data and constraints.
+"""Access requests, approvals, extensions, tickets and activity: data and constraints.
 
 A request outlives the accounts and instances that it speaks of: plain ids and snapshots of names (design §10).
 """
@@ -12,9 +12,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from tempadmin.db import Base, UtcDateTime
 from tickets.states import State
+from tickets.triggers import TRIGGERS
 
 TEMPORARY_ADMIN, IMPERSONATION = "temporary_admin", "impersonation"
 CONFIRM, LOGIN = "confirm", "login"
+OMNIADMIN_SIDE, CUSTOMER_SIDE, SUBJECT_SIDE = "omniadmin", "customer", "subject"
+APPROVED, REJECTED = "approved", "rejected"
+PENDING, GRANTED, REFUSED, VOID = "pending", "granted", "refused", "void"
+LONGEST_NOTE = 500
 
 _STATES = ", ".join(f"'{state}'" for state in State)
 _OPEN = text("state NOT IN ('ending', 'ended')")
@@ -59,7 +64,9 @@ class AccessRequest(Base):
     instance_name: Mapped[str] = mapped_column(String(200))
     connector: Mapped[str] = mapped_column(String(40))
     subject_id: Mapped[int | None]
-    """The account that is entered; its row is gone once the request has ended."""
+    """The account that is entered; a temporary one is gone once the request has ended."""
+    subject_name: Mapped[str | None] = mapped_column(String(200))
+    """Impersonation: the full name of the user who is entered; their address is ``account_email``."""
     account_name: Mapped[str | None] = mapped_column(String(120))
     account_email: Mapped[str | None] = mapped_column(String(254))
 
@@ -68,6 +75,9 @@ class AccessRequest(Base):
     duration_seconds: Mapped[int]
 
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    approved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    lapses_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Until when it waits for a yes (``pending_approval``) or for Start (``approved``)."""
     provisioning_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     provisioned_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -87,6 +97,91 @@ class AccessRequest(Base):
     """When the next create (``provisioning``) or removal (``ending``) is due."""
     last_error: Mapped[str | None] = mapped_column(String(300))
     confirmation_mails: Mapped[int] = mapped_column(default=0)
+    activity_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How many HTTP requests were made inside; kept, so that no page counts rows."""
+
+
+class Extension(Base):
+    """More time for an active access, asked for once; the request itself stays ``active`` meanwhile."""
+
+    __tablename__ = "extensions"
+    __table_args__ = (
+        CheckConstraint("state IN ('pending', 'granted', 'refused', 'void')", name="state"),
+        CheckConstraint("added_seconds > 0", name="added"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    request_id: Mapped[int] = mapped_column(ForeignKey("access_requests.id", ondelete="RESTRICT"), unique=True)
+    state: Mapped[str] = mapped_column(String(10))
+    reason: Mapped[str] = mapped_column(Text)
+    added_seconds: Mapped[int]
+    asked_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Approval(Base):
+    """One yes that a request or its extension needs, made when it is asked; and who answered what."""
+
+    __tablename__ = "approvals"
+    __table_args__ = (
+        CheckConstraint("side IN ('omniadmin', 'customer', 'subject')", name="side"),
+        CheckConstraint("decision IN ('approved', 'rejected')", name="decision"),
+        CheckConstraint("(decision IS NULL) = (decided_at IS NULL)", name="decided"),
+        Index(
+            "uq_approvals_request",
+            "request_id",
+            "side",
+            unique=True,
+            sqlite_where=text("extension_id IS NULL"),
+            postgresql_where=text("extension_id IS NULL"),
+        ),
+        Index(
+            "uq_approvals_extension",
+            "extension_id",
+            "side",
+            unique=True,
+            sqlite_where=text("extension_id IS NOT NULL"),
+            postgresql_where=text("extension_id IS NOT NULL"),
+        ),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    request_id: Mapped[int] = mapped_column(ForeignKey("access_requests.id", ondelete="RESTRICT"))
+    extension_id: Mapped[int | None] = mapped_column(ForeignKey("extensions.id", ondelete="RESTRICT"))
+    side: Mapped[str] = mapped_column(String(10))
+    """Whose yes: another omniadmin's, an administrator's of the instance, or the subject's own."""
+    decision: Mapped[str | None] = mapped_column(String(10))
+    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    decided_by_id: Mapped[int | None]
+    decided_by_name: Mapped[str | None] = mapped_column(String(200))
+    decided_by_email: Mapped[str | None] = mapped_column(String(254))
+    note: Mapped[str | None] = mapped_column(String(LONGEST_NOTE))
+
+
+class Activity(Base):
+    """One HTTP request made in a support session, with the real person (S53); never changed, never removed (S51)."""
+
+    __tablename__ = "activity"
+    __table_args__ = (
+        Index("ix_activity_request_id_id", "request_id", "id"),
+        {"sqlite_autoincrement": True, "info": {"triggers": TRIGGERS}},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    request_id: Mapped[int]
+    instance_id: Mapped[int]
+    occurred_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    actor_id: Mapped[int]
+    actor_name: Mapped[str] = mapped_column(String(200))
+    subject_id: Mapped[int]
+    method: Mapped[str] = mapped_column(String(10))
+    path: Mapped[str] = mapped_column(String(500))
+    """Without the query string, which may hold what people typed."""
+    status: Mapped[int]
+    did: Mapped[str] = mapped_column(String(300))
+    """What it was, in plain words."""
 
 
 class Ticket(Base):

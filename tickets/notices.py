@@ -80,15 +80,15 @@ def _confirm_access(ids: dict[str, int], secret: str | None, runtime: Runtime) -
     if ticket is None:
         return None
     return {
-        **_facts(request, runtime),
+        **facts(request, runtime),
         "link": confirmation_url(secret, runtime),
-        "until": _moment(ticket.expires_at, request, runtime),
+        "until": moment(ticket.expires_at, request.requester_id, runtime),
     }
 
 
 def _not_me(ids: dict[str, int], _secret: str | None, runtime: Runtime) -> dict[str, Any] | None:
     request = db.session.get(AccessRequest, ids["request"])
-    return None if request is None else {**_facts(request, runtime), "link": request_url(request, runtime)}
+    return None if request is None else {**facts(request, runtime), "link": request_url(request, runtime)}
 
 
 def _entered(ids: dict[str, int], _secret: str | None, runtime: Runtime) -> dict[str, Any] | None:
@@ -97,15 +97,17 @@ def _entered(ids: dict[str, int], _secret: str | None, runtime: Runtime) -> dict
         return None
     session = db.session.scalars(select(LoginSession).where(LoginSession.access_request_id == request.id)).first()
     return {
-        **_facts(request, runtime),
+        **facts(request, runtime),
         "link": request_url(request, runtime),
-        "entered_at": _moment(datetime.fromtimestamp(ids["at"], UTC), request, runtime),
+        "entered_at": moment(datetime.fromtimestamp(ids["at"], UTC), request.requester_id, runtime),
         "device": device_words(session.user_agent if session else None),
         "address": session.address if session else None,
     }
 
 
-def _facts(request: AccessRequest, runtime: Runtime) -> dict[str, Any]:
+def facts(request: AccessRequest, runtime: Runtime, *, reader: User | None = None) -> dict[str, Any]:
+    """Return what every mail about a request says, its times for one reader; for the requester if none is named."""
+    reader_id = request.requester_id if reader is None else reader.id
     instance = instance_source().by_id(request.instance_id)
     return {
         "instance": request.instance_name,
@@ -115,14 +117,14 @@ def _facts(request: AccessRequest, runtime: Runtime) -> dict[str, Any]:
         "duration": words.duration(request.duration_seconds),
         "requester": request.requester_name,
         "requester_email": request.requester_email,
-        "asked_at": _moment(request.created_at, request, runtime),
+        "asked_at": moment(request.created_at, reader_id, runtime),
         "page": request_url(request, runtime),
     }
 
 
-def _moment(value: datetime, request: AccessRequest, runtime: Runtime) -> str:
-    """Say a moment in the requester's zone with UTC beside it."""
-    person = db.session.get(User, request.requester_id)
+def moment(value: datetime, reader_id: int, runtime: Runtime) -> str:
+    """Say a moment in a reader's zone with UTC beside it."""
+    person = db.session.get(User, reader_id)
     zone = words.zone(person.time_zone if person else None)
     here, now = words.moment(value, reader=zone, now=runtime.now(), style="day"), value.astimezone(words.zone(None))
     utc = f"{now:%H:%M} UTC"

@@ -7,7 +7,7 @@ whose deadline passes. Whoever comes back too late finds another state, and remo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -137,19 +137,7 @@ def _succeeded(request_id: int, runtime: Runtime) -> bool:
         now = runtime.now()
         if request.state != State.PROVISIONING:
             return False
-        move(
-            request,
-            State.AWAITING_CONFIRMATION,
-            now=now,
-            provisioned_at=now,
-            attempt_deadline=None,
-            next_attempt_at=None,
-            last_error=None,
-        )
-        expires_at = now + runtime.settings.ticket_ttl
-        key = tokens.issue(request_id=request.id, purpose=CONFIRM, now=now, expires_at=expires_at, runtime=runtime)
-        if runtime.settings.confirms_by_mail:
-            notices.send_confirmation(request, key=key, expires_at=expires_at, now=now, runtime=runtime)
+        await_confirmation(request, now=now, runtime=runtime)
         record(
             "access.provisioned",
             instance_id=request.instance_id,
@@ -159,6 +147,23 @@ def _succeeded(request_id: int, runtime: Runtime) -> bool:
             account=request.account_name,
         )
     return True
+
+
+def await_confirmation(request: AccessRequest, *, now: datetime, runtime: Runtime) -> None:
+    """Move a locked request to ``awaiting_confirmation`` in the open transaction: its confirm ticket runs from now."""
+    move(
+        request,
+        State.AWAITING_CONFIRMATION,
+        now=now,
+        provisioned_at=now,
+        attempt_deadline=None,
+        next_attempt_at=None,
+        last_error=None,
+    )
+    expires_at = now + runtime.settings.ticket_ttl
+    key = tokens.issue(request_id=request.id, purpose=CONFIRM, now=now, expires_at=expires_at, runtime=runtime)
+    if runtime.settings.confirms_by_mail:
+        notices.send_confirmation(request, key=key, expires_at=expires_at, now=now, runtime=runtime)
 
 
 def _failed(request_id: int, attempt: _Attempt, *, error: str, permanent: bool, runtime: Runtime) -> None:

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import Select, or_, select
 
 from instances.models import VirtualInstance
+from tempadmin.accounts.models import REGULAR, User
 from tempadmin.db import db
 from tempadmin.errors import NotFound
-from tickets.models import AccessRequest, Ticket
+from tickets.models import TEMPORARY_ADMIN, AccessRequest, Approval, Extension, Ticket
 from tickets.states import OPEN, State
 
 STUCK_FAILURES, STUCK_AFTER = 3, timedelta(minutes=15)
@@ -54,11 +55,12 @@ def needs_attention(request: AccessRequest, *, now: datetime) -> bool:
     return request.removal_failures >= STUCK_FAILURES or now - request.ending_at >= STUCK_AFTER
 
 
-def open_of(*, requester_id: int, instance_id: int) -> AccessRequest | None:
-    """Return a person's open request for an instance."""
+def open_of(*, requester_id: int, instance_id: int, kind: str = TEMPORARY_ADMIN) -> AccessRequest | None:
+    """Return a person's open request of a kind for an instance."""
     query = select(AccessRequest).where(
         AccessRequest.requester_id == requester_id,
         AccessRequest.instance_id == instance_id,
+        AccessRequest.kind == kind,
         AccessRequest.state.in_(OPEN),
     )
     return db.session.scalars(query).first()
@@ -80,6 +82,23 @@ def open_by_instance(instances: Sequence[VirtualInstance]) -> Mapping[int, list[
     for request in db.session.scalars(query.order_by(AccessRequest.id)):
         found.setdefault(request.instance_id, []).append(request)
     return found
+
+
+def approvals_of(request: AccessRequest, *, extension_id: int | None = None) -> list[Approval]:
+    """Return whose yes a request, or its extension, needs, and what they said."""
+    query = select(Approval).where(Approval.request_id == request.id, Approval.extension_id == extension_id)
+    return list(db.session.scalars(query.order_by(Approval.side)))
+
+
+def extension_of(request: AccessRequest) -> Extension | None:
+    """Return the request for more time, if it was made."""
+    return db.session.scalars(select(Extension).where(Extension.request_id == request.id)).one_or_none()
+
+
+def made_in(request: AccessRequest) -> list[User]:
+    """Return the accounts that a support session invited, or let in again."""
+    query = select(User).where(User.made_in_request_id == request.id, User.kind == REGULAR)
+    return list(db.session.scalars(query.order_by(User.id)))
 
 
 def live_ticket(request: AccessRequest) -> Ticket | None:

@@ -12,17 +12,18 @@ from datetime import datetime, timedelta
 from sqlalchemy import update
 
 from tempadmin.accounts import sessions
-from tempadmin.accounts.models import OMNIADMIN, TEMPORARY, User
+from tempadmin.accounts.models import OMNIADMIN, REGULAR, TEMPORARY, User
 from tempadmin.accounts.sign_in import Client
 from tempadmin.audit.log import Actor, record
 from tempadmin.db import claimed, db, lock, retried_once, transaction
 from tempadmin.errors import Conflict, Gone
 from tempadmin.runtime import Runtime
-from tickets import notices, tokens
+from tickets import announcements, notices, tokens
 from tickets.end import begin_ending
 from tickets.hand_off import Kept
 from tickets.machine import locked, move
-from tickets.models import LOGIN, AccessRequest, Ticket
+from tickets.models import LOGIN, TEMPORARY_ADMIN, AccessRequest, Ticket
+from tickets.start import refuse_unless_approved
 from tickets.states import OPEN, EndReason, State
 
 
@@ -71,7 +72,7 @@ def redeem(
             ticket, code=code, verifier=kept.verifier, now=now, runtime=runtime
         )
         tokens.burn_code(code, runtime=runtime)
-        refusal = _refusal(request, ticket, requester, account, fits=fits, now=now)
+        refusal = _refusal(request, ticket, requester, account, fits=fits, now=now, runtime=runtime)
         if refusal is None and ticket is not None and requester is not None and account is not None:
             actor = Actor(id=requester.id, name=requester.full_name)
             _end_present(old_sessions, actor=actor, runtime=runtime)
@@ -83,14 +84,15 @@ def redeem(
                 started_at=now,
                 ends_at=now + timedelta(seconds=request.duration_seconds),
             )
-            _activate(account)
+            if request.kind == TEMPORARY_ADMIN:
+                _activate(account)
             record(
                 "access.entered",
                 instance_id=instance_id,
                 actor=actor,
                 at=now,
                 request_id=request.id,
-                account=request.account_name,
+                account=request.account_name or request.account_email,
                 address=client.address,
             )
             secret = sessions.open_session(
@@ -106,6 +108,7 @@ def redeem(
                 runtime=runtime,
             )
             notices.tell_entered(request, now=now, runtime=runtime)
+            announcements.tell_inside(request, now=now, runtime=runtime)
     if refusal is not None:
         raise refusal
     return secret
@@ -150,21 +153,31 @@ def _refusal(
     *,
     fits: bool,
     now: datetime,
+    runtime: Runtime,
 ) -> Conflict | Gone | None:
     """Return why this redemption is refused. The code is burned all the same, so this is raised after the commit."""
     if ticket is None or request.state != State.READY:
         return Gone(tokens.SPENT)
-    try:
-        tokens.refuse_spent(ticket, now=now)
-    except Gone as gone:
-        return gone
     if requester is None or not requester.active or requester.role != OMNIADMIN:
         return Gone("Whoever asked for this access may not enter any more.")
-    if account is None or account.kind != TEMPORARY or account.access_request_id != request.id:
-        return Gone("The temporary account is gone.")
+    if account is None or not _may_be_entered(account, request):
+        return Gone("The account that was to be entered is gone, or has changed.")
+    try:
+        tokens.refuse_spent(ticket, now=now)
+        refuse_unless_approved(request, runtime=runtime)
+    except (Conflict, Gone) as error:
+        return Gone(error.message)
     if not fits:
         return OtherTab("This window belongs to an older try. Your link still works: start again.")
     return None
+
+
+def _may_be_entered(account: User, request: AccessRequest) -> bool:
+    """Tell whether this is the account of the request: the one made for it, or the user who consented, unchanged."""
+    if request.kind == TEMPORARY_ADMIN:
+        return account.kind == TEMPORARY and account.access_request_id == request.id
+    here = account.instance_id == request.instance_id and account.email == request.account_email
+    return here and account.kind == REGULAR and account.role != OMNIADMIN and account.active
 
 
 def _end_present(rows: list[tuple[int, int | None]], *, actor: Actor, runtime: Runtime) -> None:

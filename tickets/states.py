@@ -36,6 +36,9 @@ class EndReason(StrEnum):
     ENDED_BY_REQUESTER = "ended_by_requester"
     ENDED_BY_OMNIADMIN = "ended_by_omniadmin"
     ENDED_BY_CUSTOMER = "ended_by_customer"
+    ENDED_BY_SUBJECT = "ended_by_subject"
+    SUBJECT_CHANGED = "subject_changed"
+    POLICY_CHANGED = "policy_changed"
     REPLACED = "replaced"
     REQUESTER_SIGNED_OUT = "requester_signed_out"
     REQUESTER_DISABLED = "requester_disabled"
@@ -60,6 +63,10 @@ OPEN = frozenset(state for state, following in TRANSITIONS.items() if State.ENDI
 
 WITH_TICKET = {State.AWAITING_CONFIRMATION: "confirm", State.READY: "login"}
 """The states that live as long as a ticket does, and the ticket's purpose."""
+
+
+WITH_DEADLINE = frozenset({State.PENDING_APPROVAL, State.APPROVED})
+"""The states that wait for somebody until ``lapses_at``."""
 
 
 def may_follow(state: State, following: State) -> bool:

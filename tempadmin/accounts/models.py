@@ -45,13 +45,21 @@ class User(Base):
     access_request_id: Mapped[int | None]
     """The request that a temporary administrator was made for."""
     made_in_request_id: Mapped[int | None]
-    """The request in whose support session this regular account was invited (S25)."""
+    """The request in whose support session this regular account was invited, or let in again (S25)."""
+    changed_in_request_id: Mapped[int | None]
+    """The request in whose support session something else of this account was changed last."""
     vouched_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When an administrator vouched for it after that."""
 
     @property
     def temporary(self) -> bool:
         """Whether this account was made for one access request."""
         return self.kind == TEMPORARY
+
+    @property
+    def unvouched(self) -> bool:
+        """Whether a support session made this account and nobody vouched for it yet: it decides nothing (S25, S33)."""
+        return self.made_in_request_id is not None and self.vouched_at is None
 
 
 class SecondFactor(Base):

@@ -34,6 +34,10 @@ session_ended = Signal()
 """Sent with ``row`` (LoginSession), ``reason``, ``actor`` and ``at`` inside the transaction that ends a session."""
 
 
+session_used = Signal()
+"""Sent with ``row`` (LoginSession) when a request turns out to be made by a session that may act."""
+
+
 class SessionOver(Forbidden):
     """The acting session ended while its request was at work; nothing of it was kept (P3)."""
 

@@ -49,6 +49,7 @@ def enqueue(
     secret: str | None = None,
     request_id: int | None = None,
     useful_until: datetime | None = None,
+    promptly: bool = True,
 ) -> None:
     """Add a mail to the open transaction; it is tried once right after the commit.
 
@@ -60,6 +61,8 @@ def enqueue(
         What makes the mail's link work; sealed with the row's id, erased when the mail is sent.
     useful_until
         After this moment the mail is dropped, and its secret erased.
+    promptly
+        Try it right after the commit, before the answer; not so where one deed has many mails: the job takes those.
     """
     if template not in composers(current_app):
         raise ValueError(f"no composer is registered for {template!r}")
@@ -77,7 +80,8 @@ def enqueue(
     if secret is not None:
         row.sealed_secret = runtime.keys.seal(SEAL_PURPOSE, secret.encode(), owner=f"message:{row.id}")
     message_id = row.id
-    after_commit(lambda: _deliver_quietly(message_id))
+    if promptly:
+        after_commit(lambda: _deliver_quietly(message_id))
 
 
 def deliver_due(runtime: Runtime) -> str:

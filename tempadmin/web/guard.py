@@ -71,13 +71,11 @@ def check() -> BaseResponse | None:
     g.instance = find_instance()
     if g.instance is None:
         abort(404)
-    if request.endpoint is None:
-        g.reads_session = True  # only so that the page which says so shows the way back
-        abort(404)
     if request.endpoint in FILES:
         return None
-    rule = rule_of(application(), request.endpoint)
+    rule = rule_of(application(), request.endpoint) if request.endpoint else None
     if rule is None or not _is_here(rule.place):
+        g.reads_session = True  # the page that says so shows the way back, and a support session's try is recorded
         abort(404)
     g.reads_session = bool(rule.roles)
     if request.method not in SAFE_METHODS:

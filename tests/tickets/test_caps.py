@@ -11,9 +11,10 @@ from tempadmin.db import transaction
 from tempadmin.errors import Invalid, RateLimited
 from tests.world import REASON, World
 from tickets import policy
+from tickets.asking import Asked
 from tickets.end import end_access
 from tickets.machine import locked
-from tickets.request import Asked, request_access
+from tickets.request import request_access
 from tickets.states import EndReason
 
 

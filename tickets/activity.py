@@ -1,0 +1,112 @@
+"""Activity: one row for each HTTP request of a support session, with the real person, whatever came of it (S53).
+
+Who acts is noted when the session is read, before the view; the row is written when the answer stands, also when the
+view raised, was refused, or does not exist. No row, no page: if it cannot be written, a reader gets 503 instead of
+what they asked for. What a request changed stands in the audit chain already, written by its own transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+from flask import Flask, g, request
+from sqlalchemy import update
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.wrappers import Response
+
+from tempadmin.accounts import login, sessions
+from tempadmin.accounts.models import LoginSession
+from tempadmin.db import db, transaction
+from tempadmin.runtime import current_runtime
+from tempadmin.web import errors
+from tempadmin.web.guard import SAFE_METHODS
+from tickets.activity_words import words_for
+from tickets.models import AccessRequest, Activity
+
+LONGEST_PATH, LONGEST_WORDS = 500, 300
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """Who makes a request in a support session; plain values, for the session's row may be gone at the end of it."""
+
+    session_id: int
+    request_id: int
+    instance_id: int
+    actor_id: int
+    actor_name: str
+    subject_id: int
+
+
+def init_app(app: Flask) -> None:
+    """Note who acts, and write the row when the answer stands."""
+    sessions.session_used.connect(_note, sender=app)
+    app.after_request(_write)
+
+
+def _note(_app: Flask, *, row: LoginSession) -> None:
+    if row.access_request_id is not None:
+        g.visit = Visit(
+            session_id=row.id,
+            request_id=row.access_request_id,
+            instance_id=row.instance_id,
+            actor_id=row.actor_id,
+            actor_name=row.actor_name,
+            subject_id=row.user_id,
+        )
+
+
+def _write(response: Response) -> Response:
+    """Write the row of this request, if a support session made it."""
+    if g.get("reads_session", False):
+        login.acting_session()  # a request that was refused before anybody asked who makes it
+    visit: Visit | None = g.get("visit")
+    if visit is None:
+        return response
+    try:
+        record_activity(visit, status=response.status_code)
+    except SQLAlchemyError:
+        db.session.rollback()
+        log.exception("activity.not_written", request_id=visit.request_id, status=response.status_code)
+        if request.method not in SAFE_METHODS:
+            return response  # what it did is in the audit chain; a 503 would invite to do it twice
+        response.close()
+        return errors.page(503, "This visit could not be recorded, so nothing is shown. Try again in a moment.")
+    return response
+
+
+def record_activity(visit: Visit, *, status: int) -> None:
+    """Add one row, count it, and note that the session was used, in one transaction of the service's own.
+
+    The last use is noted here and not before the view: one commit a page instead of two. ``login.load`` notes it
+    early only where the idle limit is near (P10).
+    """
+    with transaction(as_service=True) as session:
+        now = current_runtime().now()
+        session.execute(
+            update(AccessRequest)
+            .where(AccessRequest.id == visit.request_id)
+            .values(activity_count=AccessRequest.activity_count + 1)
+        )
+        session.execute(
+            update(LoginSession)
+            .where(LoginSession.id == visit.session_id, LoginSession.ended_at.is_(None))
+            .values(last_seen_at=now)
+        )
+        session.add(
+            Activity(
+                request_id=visit.request_id,
+                instance_id=visit.instance_id,
+                occurred_at=now,
+                actor_id=visit.actor_id,
+                actor_name=visit.actor_name,
+                subject_id=visit.subject_id,
+                method=request.method[:10],
+                path=request.path[:LONGEST_PATH],
+                status=status,
+                did=words_for(request.endpoint, request.method, status)[:LONGEST_WORDS],
+            )
+        )

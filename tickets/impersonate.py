@@ -1,0 +1,94 @@
+"""Asking to see what one user sees: the user, and nobody else, says yes or no (design §2)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from instances.models import VirtualInstance
+from tempadmin.accounts.models import OMNIADMIN, REGULAR, User
+from tempadmin.accounts.people import normalised_email
+from tempadmin.audit.log import Actor, record
+from tempadmin.db import db, retried_once, transaction
+from tempadmin.errors import Conflict, Invalid
+from tempadmin.runtime import Runtime
+from tickets import announcements, asking, policy
+from tickets.models import IMPERSONATION, SUBJECT_SIDE
+
+NO_SUBJECT = "Nobody with exactly this e-mail can be impersonated on this instance."
+
+
+@retried_once
+def request_impersonation(
+    *, requester_id: int, web_id: str, email: str, reason: str, duration: timedelta, runtime: Runtime
+) -> asking.Asked:
+    """Ask a user for consent to see the instance as they see it.
+
+    A wrong address is written into the customer's record before it is refused: an instance's people are never listed
+    outside it, and who tries addresses is seen.
+
+    Raises
+    ------
+    Forbidden
+        When the person may not ask.
+    NotFound, Conflict
+        When the instance cannot be entered, or an open request stands (``AlreadyOpen``).
+    Invalid
+        When nobody of this address can be impersonated, or reason or duration cannot be taken.
+    RateLimited
+        When there were too many requests (S35).
+    """
+    reason, email = policy.checked_reason(reason), normalised_email(email)
+    asked = None
+    with transaction():
+        requester = asking.locked_asker(requester_id)
+        now = runtime.now()
+        instance = asking.held_instance(web_id)
+        duration = policy.checked_duration(duration, longest=asking.longest_of(instance, runtime))
+        asking.refuse_if_open_or_flood(requester_id=requester_id, instance_id=instance.id, kind=IMPERSONATION, now=now)
+        subject = _subject(instance, email, requester)
+        if subject is None:
+            _note_wrong_address(requester, instance, email, now)
+        else:
+            request = asking.add_request(
+                kind=IMPERSONATION,
+                requester=requester,
+                instance=instance,
+                sides=[SUBJECT_SIDE],
+                now=now,
+                reason=reason,
+                duration_seconds=int(duration.total_seconds()),
+                lapses_at=now + runtime.settings.approval_ttl,
+                subject_id=subject.id,
+                subject_name=subject.full_name,
+                account_email=subject.email,
+            )
+            announcements.tell_asked(request, now=now, runtime=runtime)
+            asked = asking.Asked(id=request.id, public_id=request.public_id, pending=True)
+    if asked is None:
+        raise Invalid(NO_SUBJECT, field="email")
+    return asked
+
+
+def _subject(instance: VirtualInstance, email: str, requester: User) -> User | None:
+    """Return the user of this address if they can be impersonated: regular, in use, no omniadmin, not oneself."""
+    if instance.connector != "local":
+        raise Conflict("Impersonation is possible on embedded instances only.")
+    return db.session.scalars(
+        select(User).where(
+            User.instance_id == instance.id,
+            User.email == email,
+            User.email != requester.email,
+            User.kind == REGULAR,
+            User.role != OMNIADMIN,
+            User.active.is_(True),
+            User.password_hash.is_not(None),
+            User.made_in_request_id.is_(None) | User.vouched_at.is_not(None),
+        )
+    ).one_or_none()
+
+
+def _note_wrong_address(requester: User, instance: VirtualInstance, email: str, now: datetime) -> None:
+    actor = Actor(id=requester.id, name=requester.full_name)
+    record("impersonation.wrong_address", instance_id=instance.id, actor=actor, at=now, typed=email)

@@ -1,0 +1,93 @@
+"""Starting what was approved: only now a ticket's clock runs, because only now somebody looks (design §2)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import select
+
+from instances.models import VirtualInstance
+from tempadmin.accounts.models import OMNIADMIN, User
+from tempadmin.audit.log import Actor, record
+from tempadmin.db import db, lock, retried_once, transaction
+from tempadmin.errors import Conflict, Forbidden, NotFound
+from tempadmin.runtime import Runtime
+from tickets import asking
+from tickets.machine import locked, move
+from tickets.models import APPROVED, IMPERSONATION, AccessRequest, Approval
+from tickets.provision import await_confirmation
+from tickets.states import State
+
+
+@retried_once
+def start(*, request_id: int, user_id: int, runtime: Runtime) -> None:
+    """Go on with one's own approved request; an account is wanted from now on, or, to impersonate, a confirmation.
+
+    Raises
+    ------
+    NotFound
+        When the request is not this person's.
+    Forbidden
+        When the person is no active omniadmin any more.
+    Conflict
+        When it does not wait for Start, or the policy meanwhile wants a yes that was not given.
+    """
+    with transaction():
+        requester, request, now = locked_own(request_id=request_id, user_id=user_id, runtime=runtime)
+        if request.state != State.APPROVED or request.lapses_at is None or now >= request.lapses_at:
+            raise Conflict("This request does not wait for Start. Its page shows where it stands.")
+        refuse_unless_approved(request, runtime=runtime)
+        move(request, State.PROVISIONING, now=now, provisioning_at=now, next_attempt_at=now, lapses_at=None)
+        actor = Actor(id=requester.id, name=requester.full_name)
+        record("access.started", instance_id=request.instance_id, actor=actor, at=now, request_id=request.id)
+        if request.kind == IMPERSONATION:
+            await_confirmation(request, now=now, runtime=runtime)
+
+
+def locked_own(*, request_id: int, user_id: int, runtime: Runtime) -> tuple[User, AccessRequest, datetime]:
+    """Lock a person and their own request; return both and the time at which the locks were held.
+
+    Raises
+    ------
+    NotFound, Forbidden
+        As ``start``.
+    """
+    user = lock(User, user_id)
+    request = locked(request_id)
+    now = runtime.now()
+    if user is None:
+        raise NotFound("There is no such request.")
+    refuse_stranger(user, request)
+    return user, request, now
+
+
+def refuse_stranger(user: User, request: AccessRequest) -> None:
+    """Require that a request is this person's own, and that they may still go on with it.
+
+    Raises
+    ------
+    NotFound, Forbidden
+        As ``start``.
+    """
+    if request.requester_id != user.id:
+        raise NotFound("There is no such request.")
+    if user.role != OMNIADMIN or not user.active or user.temporary:
+        raise Forbidden("Only active omniadmins can go on with a request.")
+
+
+def refuse_unless_approved(request: AccessRequest, *, runtime: Runtime) -> None:
+    """Require every yes that the policy wants now, settings included, which may have changed since it was asked.
+
+    Raises
+    ------
+    Conflict
+        When one is missing.
+    """
+    if request.kind == IMPERSONATION:
+        return
+    instance = db.session.get_one(VirtualInstance, request.instance_id, populate_existing=True)
+    given = select(Approval.side).where(
+        Approval.request_id == request.id, Approval.extension_id.is_(None), Approval.decision == APPROVED
+    )
+    if asking.sides_needed(instance, runtime) - set(db.session.scalars(given)):
+        raise Conflict("The policy of this instance wants another yes now. Cancel this request and ask anew.")
