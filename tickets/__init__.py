@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from flask import Flask
 
-from tickets import activity, announcements, authority, console, demo, doctor, entry, jobs, listing, notices, portal
+from tickets import (
+    activity,
+    announcements,
+    authority,
+    banners,
+    console,
+    demo,
+    doctor,
+    entry,
+    jobs,
+    listing,
+    notices,
+    portal,
+    support_pages,
+)
 
 
 def init_app(app: Flask) -> None:
@@ -15,6 +29,8 @@ def init_app(app: Flask) -> None:
     console.init_app(app)
     entry.init_app(app)
     portal.init_app(app)
+    support_pages.init_app(app)
+    banners.init_app(app)
     listing.init_app(app)
     authority.init_app(app)
     jobs.init_app(app)

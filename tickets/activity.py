@@ -91,11 +91,9 @@ def record_activity(visit: Visit, *, status: int) -> None:
             .where(AccessRequest.id == visit.request_id)
             .values(activity_count=AccessRequest.activity_count + 1)
         )
-        session.execute(
-            update(LoginSession)
-            .where(LoginSession.id == visit.session_id, LoginSession.ended_at.is_(None))
-            .values(last_seen_at=now)
-        )
+        if not g.get("quiet", False):
+            alive = update(LoginSession).where(LoginSession.id == visit.session_id, LoginSession.ended_at.is_(None))
+            session.execute(alive.values(last_seen_at=now))
         session.add(
             Activity(
                 request_id=visit.request_id,

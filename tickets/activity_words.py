@@ -25,12 +25,13 @@ CHANGED: dict[str, str] = {
     "panel.activate": "activate a user",
     "panel.settings": "change the settings",
     "portal.leave": "leave",
-    "support.change_policy": "change the support policy",
-    "support.approve": "approve a request",
-    "support.reject": "reject a request",
+    "support.set_policy": "change the support policy",
+    "support.say_yes": "approve a request",
+    "support.say_no": "reject a request",
     "support.end": "end an access",
-    "support.vouch": "vouch for an account",
-    "account.overview": "change their account",
+    "support.vouch_for": "vouch for an account",
+    "support.say_yes_to_more_time": "approve more time",
+    "support.say_no_to_more_time": "reject more time",
 }
 REFUSED, ERROR = 400, 500
 

@@ -1,33 +1,21 @@
-"""Pages of on-demand access on the default instance: ask, follow, send again, cancel, end. Views only translate."""
+"""Pages of on-demand access on the default instance: list, follow, send again, cancel, end. Views only translate."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from flask import Blueprint, Flask, abort, flash, redirect, render_template, request, url_for
-from flask_wtf import FlaskForm
-from sqlalchemy import select
 from werkzeug.wrappers import Response
-from wtforms import SelectField, StringField, SubmitField, TextAreaField
-from wtforms.validators import DataRequired, Length
 
-from instances.models import VirtualInstance
 from tempadmin.accounts import login
 from tempadmin.accounts.models import OMNIADMIN
 from tempadmin.db import db
-from tempadmin.errors import Invalid, NotFound, RateLimited
 from tempadmin.runtime import current_runtime
-from tempadmin.web import words
-from tempadmin.web.fields import SelectChoice
 from tempadmin.web.guard import allow
 from tempadmin.web.navigation import Item, items
 from tempadmin.web.paging import fetch_page
 from tempadmin.web.targets import Target, targets
-from tickets import asking, confirm, policy, queries, story
+from tickets import confirm, console_ask, console_decide, queries
 from tickets.end import end_access
 from tickets.presenting import PUBLIC_ID, page_of, row_of
-from tickets.provision import provision
-from tickets.request import request_access
 from tickets.states import EndReason
 
 blueprint = Blueprint("console", __name__)
@@ -35,79 +23,15 @@ blueprint = Blueprint("console", __name__)
 TABS = {"mine": "Mine", "all": "All", "attention": "Needs attention"}
 
 
-class RequestForm(FlaskForm):
-    """What an omniadmin says when asking for access."""
-
-    reason = TextAreaField(
-        "Reason",
-        description="The customer reads this. Say what you want to do, in 10 to 2,000 characters.",
-        validators=[DataRequired("Give a reason.")],
-    )
-    external_ticket = StringField(
-        "External ticket",
-        description="Optional: the number of the case that this belongs to.",
-        validators=[Length(max=policy.LONGEST_EXTERNAL_TICKET)],
-    )
-    duration = SelectField("Duration", description="Counts from the moment when you sign in there.", coerce=int)
-    submit = SubmitField("Request access")
-
-
 def init_app(app: Flask) -> None:
     """Add the pages, their place in the bar, and what may wait behind a sign-in."""
-    app.register_blueprint(blueprint)
+    for one in (blueprint, console_ask.blueprint, console_decide.blueprint):
+        app.register_blueprint(one)
     description = "Your requests, everybody's, and what needs attention."
     items(app).append(Item(label="Access", endpoint="console.list_access", description=description, order=20))
     targets(app)["console.show"] = Target(
         endpoint="console.show", parameters={"public_id": PUBLIC_ID}, name=lambda _parameters: "your access request"
     )
-
-
-@blueprint.route("/instances/<web_id>/request-access", methods=["GET", "POST"])
-@allow(OMNIADMIN, place="console")
-def ask(web_id: str) -> str | Response | tuple[str, int, dict[str, str]]:
-    """Ask for access to an instance."""
-    runtime, person = current_runtime(), login.person()
-    target = db.session.scalars(select(VirtualInstance).where(VirtualInstance.web_id == web_id)).one_or_none()
-    if target is None:
-        raise NotFound("There is no such instance.")
-    policy.refuse_target(asking.target_of(target))
-    longest = asking.longest_of(target, runtime)
-    default = min(runtime.settings.default_duration, longest)
-    form = RequestForm()
-    refused: tuple[int, dict[str, str]] = (400, {})
-    offered = policy.durations_offered(default=default, longest=longest)
-    form.duration.choices = [SelectChoice(str(int(offer.total_seconds())), words.duration(offer)) for offer in offered]
-    if not form.is_submitted():
-        form.duration.data = int(default.total_seconds())
-    if form.validate_on_submit():
-        try:
-            asked = request_access(
-                requester_id=person.id,
-                web_id=web_id,
-                reason=form.reason.data or "",
-                external_ticket=form.external_ticket.data,
-                duration=timedelta(seconds=form.duration.data),
-                runtime=runtime,
-            )
-        except asking.AlreadyOpen as error:
-            flash(error.message, "info")
-            return redirect(url_for("console.show", public_id=error.public_id), 303)
-        except Invalid as error:
-            getattr(form, error.field or "reason").errors = [error.message]
-        except RateLimited as error:
-            form.form_errors.append(error.message)
-            refused = (429, {"Retry-After": str(error.retry_after)})
-        else:
-            if not asked.pending:
-                provision(request_id=asked.id, runtime=runtime)
-            return redirect(url_for("console.show", public_id=asked.public_id), 303)
-    present = queries.open_of(requester_id=login.person().id, instance_id=target.id)
-    open_request = None
-    if present is not None:
-        sentence = f"You have an open request here: {story.state_words(present, mine=True)[0]}."
-        open_request = {"url": url_for("console.show", public_id=present.public_id), "sentence": sentence}
-    page = render_template("tickets/request_access.html", target=target, form=form, open_request=open_request)
-    return (page, *refused) if form.is_submitted() else page
 
 
 @blueprint.get("/access")

@@ -16,6 +16,9 @@ from tempadmin.runtime import Runtime
 from tickets import announcements, asking, policy
 from tickets.models import IMPERSONATION, SUBJECT_SIDE
 
+LOCAL = "local"
+"""The connector of embedded instances: only their pages are this service's own to show."""
+
 NO_SUBJECT = "Nobody with exactly this e-mail can be impersonated on this instance."
 
 
@@ -73,7 +76,7 @@ def request_impersonation(
 
 def _subject(instance: VirtualInstance, email: str, requester: User) -> User | None:
     """Return the user of this address if they can be impersonated: regular, in use, no omniadmin, not oneself."""
-    if instance.connector != "local":
+    if instance.connector != LOCAL:
         raise Conflict("Impersonation is possible on embedded instances only.")
     return db.session.scalars(
         select(User).where(

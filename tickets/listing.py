@@ -12,6 +12,7 @@ from tempadmin.runtime import current_runtime
 from tempadmin.web import words
 from tickets import queries
 from tickets.asking import sides_needed
+from tickets.impersonate import LOCAL
 from tickets.models import AccessRequest
 from tickets.states import State
 
@@ -28,6 +29,7 @@ def init_app(app: Flask) -> None:
     added = instance_list(app)
     added.columns += [Column(title="Policy", cells=policies), Column(title="Now", cells=goings_on)]
     added.actions.append(RowAction(label="Request admin access", url=_ask_url))
+    added.actions.append(RowAction(label="Request impersonation", url=_impersonate_url))
 
 
 def policies(instances: Sequence[VirtualInstance]) -> Mapping[int, Sequence[Badge]]:
@@ -54,4 +56,10 @@ def _badge(request: AccessRequest) -> Badge:
 def _ask_url(instance: VirtualInstance) -> str | None:
     if instance.is_default or instance.archived_at is not None:
         return None
-    return url_for("console.ask", web_id=instance.web_id)
+    return url_for("asking.ask", web_id=instance.web_id)
+
+
+def _impersonate_url(instance: VirtualInstance) -> str | None:
+    if instance.is_default or instance.archived_at is not None or instance.connector != LOCAL:
+        return None
+    return url_for("asking.impersonate", web_id=instance.web_id)

@@ -1,4 +1,4 @@
-"""Pages of on-demand access on a customer's instance: the way in, the banner, the way out."""
+"""Pages of on-demand access on a customer's instance: the way in and the way out."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from flask import Blueprint, Flask, abort, make_response, redirect, render_templ
 from werkzeug.wrappers import Response
 
 from tempadmin.accounts import login
-from tempadmin.accounts.models import ADMINISTRATOR, LoginSession
+from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, REGULAR
 from tempadmin.errors import Gone
 from tempadmin.runtime import current_runtime
 from tempadmin.web import errors
 from tempadmin.web.context import current_instance
 from tempadmin.web.guard import allow, public
-from tempadmin.web.navigation import Banner, banner_sources
 from tempadmin.web.security import SESSION_COOKIE, delete_cookie, read_cookie, set_cookie
 from tickets import hand_off
-from tickets.authority import access_behind
 from tickets.end import end_access
 from tickets.redeem import OtherTab, redeem
 from tickets.states import EndReason
@@ -23,13 +21,11 @@ from tickets.states import EndReason
 blueprint = Blueprint("portal", __name__)
 
 HAND_OFF_COOKIE = "tempadmin_handoff"
-WARN_IDLE_SECONDS = 300
 
 
 def init_app(app: Flask) -> None:
-    """Add the pages, and the banner above every page of a support session."""
+    """Add the pages."""
     app.register_blueprint(blueprint)
-    banner_sources(app).append(support_banner)
 
 
 @blueprint.get("/login/ticket")
@@ -85,16 +81,17 @@ def come_back() -> Response:
 
 
 @blueprint.post("/support-session/leave")
-@allow(ADMINISTRATOR, place="customer", support_only=True)
+@allow(MEMBER, ADMINISTRATOR, place="customer", support_only=True)
 def leave() -> Response:
-    """Log out and delete this account."""
+    """Log out and delete this account, or stop impersonating."""
     session = login.acting_session()
     if session is None or session.access_request_id is None:
         abort(403)
+    stopped = "user" if login.person().kind == REGULAR else None
     end_access(
         request_id=session.access_request_id, reason=EndReason.LOGOUT, actor=login.actor(), runtime=current_runtime()
     )
-    response = redirect(url_for("portal.left"), 303)
+    response = redirect(url_for("portal.left", was=stopped), 303)
     delete_cookie(response, SESSION_COOKIE)
     return response
 
@@ -107,31 +104,13 @@ def left() -> Response:
         "You are logged out of this instance, and your temporary account is being deleted now.",
         "The page of your request shows when it was read back as gone.",
     ]
+    if request.args.get("was") == "user":
+        sentences = [
+            "You see this instance as yourself again: nobody's pages any more.",
+            "The user can read what you did, and so can the administrators here.",
+        ]
     url = f"{current_runtime().settings.base_url}/access"
     return make_response(render_template("tickets/left.html", sentences=sentences, console_url=url))
-
-
-def support_banner(session: LoginSession) -> Banner | None:
-    """Return the banner of a support session: who, where, why, how long, and the way out."""
-    found = access_behind(session)
-    if found is None:
-        return None
-    minutes = session.idle_seconds // 60
-    warning = (
-        f"Without a click for {minutes} min this access ends." if session.idle_seconds > WARN_IDLE_SECONDS else None
-    )
-    return Banner(
-        template="tickets/_support_banner.html",
-        context={
-            "kind": found.kind,
-            "person_name": session.actor_name,
-            "instance_name": found.instance_name,
-            "reason": found.reason,
-            "ends_at": session.expires_at,
-            "leave_url": url_for("portal.leave"),
-            "idle_warning": warning,
-        },
-    )
 
 
 def _console(label: str) -> errors.Action:

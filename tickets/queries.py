@@ -32,6 +32,14 @@ def by_public_id(public_id: str) -> AccessRequest:
     return request
 
 
+def own_by_public_id(public_id: str, *, requester_id: int) -> AccessRequest:
+    """Return a person's own request; raises as ``by_public_id``, also for somebody else's."""
+    request = by_public_id(public_id)
+    if request.requester_id != requester_id:
+        raise NotFound("There is no such request.")
+    return request
+
+
 def newest_first(*, requester_id: int | None = None, attention_at: datetime | None = None) -> Select[AccessRequest]:
     """Return the query of requests: everybody's, one person's, or those whose removal is stuck (P11)."""
     query = select(AccessRequest).order_by(AccessRequest.id.desc())

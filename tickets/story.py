@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Literal
 
 from tempadmin.web import words
-from tickets.models import AccessRequest, Ticket
+from tickets import answers
+from tickets.answers import FormButton, Step, StepKind
+from tickets.models import IMPERSONATION, AccessRequest, Approval, Ticket
 from tickets.states import OPEN, EndReason, State
 
 Tone = Literal["quiet", "wait", "alert", "good"]
-StepKind = Literal["done", "now", "next", "failed"]
-
-
-@dataclass(frozen=True)
-class FormButton:
-    """A button that posts."""
-
-    url: str
-    label: str
-    style: str = "outline-secondary"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One point of the time line."""
-
-    title: str
-    kind: StepKind
-    detail: str = ""
-    at: datetime | None = None
-    until: datetime | None = None
-    forms: list[FormButton] = field(default_factory=list)
-
 
 END_WORDS: dict[EndReason, str] = {
     EndReason.LOGOUT: "Logged out",
@@ -59,8 +37,8 @@ END_WORDS: dict[EndReason, str] = {
 }
 
 STATE_WORDS: dict[State, tuple[str, Tone]] = {
-    State.PENDING_APPROVAL: ("waiting for approval", "wait"),
-    State.APPROVED: ("approved; waiting for Start", "wait"),
+    State.PENDING_APPROVAL: ("waiting for an answer", "wait"),
+    State.APPROVED: ("approved; waiting for Start", "good"),
     State.PROVISIONING: ("the account is being made", "wait"),
     State.AWAITING_CONFIRMATION: ("waiting for your second factor", "wait"),
     State.READY: ("the way in is open", "wait"),
@@ -83,11 +61,23 @@ def state_words(request: AccessRequest, *, mine: bool, stuck: bool = False) -> t
     return STATE_WORDS[state]
 
 
+def what_it_is(request: AccessRequest) -> str:
+    """Return what was asked for, as a title says it."""
+    if request.kind == IMPERSONATION:
+        return f"Seeing {request.instance_name} as {request.subject_name}"
+    return f"Admin access to {request.instance_name}"
+
+
 def steps(
-    request: AccessRequest, *, ticket: Ticket | None, forms: dict[State, list[FormButton]], by_mail: bool
+    request: AccessRequest,
+    *,
+    ticket: Ticket | None,
+    approvals: Sequence[Approval],
+    forms: dict[State, list[FormButton]],
+    by_mail: bool,
 ) -> list[Step]:
     """Return the time line of a request."""
-    told = [_asked(request), *_made(request)]
+    told = [_asked(request), *answers.answer_steps(request, approvals), *_made(request)]
     if request.confirmed_at is not None:
         told.append(Step(title="Confirmed with a second factor", kind="done", at=request.confirmed_at))
     if request.started_at is not None:
@@ -108,6 +98,8 @@ def _asked(request: AccessRequest) -> Step:
 def _made(request: AccessRequest) -> list[Step]:
     if request.provisioned_at is None:
         return []
+    if request.kind == IMPERSONATION:
+        return [Step(title="Started", kind="done", at=request.provisioned_at)]
     cannot = "cannot" if State(request.state) in OPEN and request.started_at is None else "could not"
     detail = f"Account {request.account_name} made; it {cannot} sign in yet."
     return [Step(title="Started", detail=detail, kind="done", at=request.provisioned_at)]
@@ -119,14 +111,22 @@ def _ahead(
     until = ticket.expires_at if ticket is not None else None
     mail = f"We sent a link to {request.requester_email}. It works once, in the browser where you are signed in."
     here = "Open the confirmation here. It asks for a fresh code from your authenticator."
-    entry = f"Sign in to {request.instance_name}"
-    leave = Step(title="Leave; the account is deleted", kind="next")
+    impersonates = request.kind == IMPERSONATION
+    entry = f"Sign in to {request.instance_name}" + (f" as {request.subject_name}" if impersonates else "")
+    leave = Step(title="Stop impersonating" if impersonates else "Leave; the account is deleted", kind="next")
+    proof = Step(title="Confirm that it is you", kind="next")
+    if state == State.PENDING_APPROVAL:
+        return [Step(title="Start", kind="next"), proof, Step(title=entry, kind="next"), leave]
+    if state == State.APPROVED:
+        detail = "Press Start when you are ready; only then the clock runs."
+        now = Step(title="Start", kind="now", detail=detail, until=request.lapses_at, forms=forms)
+        return [now, proof, Step(title=entry, kind="next"), leave]
     if state == State.PROVISIONING:
         detail = "This takes a few seconds. Reload this page."
         if request.last_error:
             detail = f"The directory did not take it: {request.last_error}. It is tried again."
         now = Step(title="The account is being made", kind="now", detail=detail)
-        return [now, Step(title="Confirm that it is you", kind="next"), Step(title=entry, kind="next"), leave]
+        return [now, proof, Step(title=entry, kind="next"), leave]
     if state == State.AWAITING_CONFIRMATION:
         detail = mail if by_mail else here
         now = Step(title="Confirm that it is you", kind="now", detail=detail, until=until, forms=forms)
@@ -136,8 +136,10 @@ def _ahead(
         return [Step(title=entry, kind="now", detail=detail, until=until, forms=forms), leave]
     if state == State.ACTIVE:
         detail = "Log out on the instance when you are done; the account is deleted at once."
+        if impersonates:
+            detail = "Press “Stop impersonating” when you are done."
         return [Step(title="Inside", kind="now", detail=detail, until=request.ends_at, forms=forms), leave]
-    return [Step(title=STATE_WORDS[state][0].capitalize(), kind="now", forms=forms), leave]
+    raise ValueError(f"{state} lies behind")
 
 
 def _over(request: AccessRequest) -> list[Step]:
@@ -156,6 +158,6 @@ def _over(request: AccessRequest) -> list[Step]:
         soon = "at once" if (request.ended_at - request.ending_at).total_seconds() < 1 else f"{took} later"
         detail = f"{request.account_name} was removed {soon}, and read back as gone."
         told.append(Step(title="Account deleted", detail=detail, kind="done", at=request.ended_at))
-    else:
+    elif request.kind != IMPERSONATION:
         told.append(Step(title="Nothing had been made", kind="done", at=request.ended_at))
     return told

@@ -8,14 +8,12 @@ from datetime import datetime
 
 from flask import Blueprint, Flask, Response, render_template, url_for
 
-from tempadmin.accounts import login, sessions
 from tempadmin.accounts.models import OMNIADMIN
 from tempadmin.audit import queries
-from tempadmin.audit.export import csv_chunks
+from tempadmin.audit.export import COLUMNS, newest
 from tempadmin.audit.models import AuditEvent
 from tempadmin.db import db
-from tempadmin.runtime import application
-from tempadmin.web import words
+from tempadmin.web import streams, words
 from tempadmin.web.context import instance_source
 from tempadmin.web.guard import allow
 from tempadmin.web.navigation import Item, items
@@ -59,11 +57,7 @@ def list_events() -> str:
 @allow(OMNIADMIN, place="console")
 def export() -> Response:
     """Stream the events that contain the text."""
-    acting = login.acting_session()
-    session_id = acting.id if acting is not None else 0
-    chunks = csv_chunks(application(), search=search_text(), may_go_on=lambda: sessions.is_alive(session_id))
-    headers = {"Content-Disposition": "attachment; filename=audit.csv"}
-    return Response(chunks, mimetype="text/csv", headers=headers)
+    return streams.answer(form="csv", name="audit", columns=COLUMNS, fetch=newest(search_text()))
 
 
 def _said(name: str, value: object) -> str:

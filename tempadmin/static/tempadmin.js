@@ -40,7 +40,7 @@
         if (before > 0 && left === 0) status.textContent = "The time is up.";
       }
       before = left;
-      if (left) window.setTimeout(tick, 1000);
+      if (left && element.isConnected) window.setTimeout(tick, 1000);
     }
     tick();
   }
@@ -75,11 +75,11 @@
     if (Number.isNaN(at.getTime())) return;
     const show = (options) => new Intl.DateTimeFormat("en-GB", options).format(at);
     const minute = { hour: "2-digit", minute: "2-digit" };
-    const style = element.dataset.local;
+    const today = new Date().toDateString() === at.toDateString();
+    const style = element.dataset.local === "step" ? (today ? "time" : "day") : element.dataset.local;
     if (style === "time") {
       element.textContent = show({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
     } else if (style === "day") {
-      const today = new Date().toDateString() === at.toDateString();
       const thisYear = new Date().getFullYear() === at.getFullYear();
       const day = show({ day: "numeric", month: "short", year: thisYear ? undefined : "numeric" });
       element.textContent = today ? "today at " + show(minute) : day + ", " + show(minute);
@@ -89,8 +89,33 @@
     element.title = show({ dateStyle: "long", timeStyle: "long" });
   }
 
-  if (document.documentElement.dataset.zone === "") document.querySelectorAll("time[data-local]").forEach(localise);
-  document.querySelectorAll("[data-countdown]").forEach(startCountdown);
+  // A part that changes by itself is fetched again every 5 s. When the right to see it is over, the page says so.
+  function startRefresh(part) {
+    window.setInterval(async function () {
+      const busy = part.contains(document.activeElement) && document.activeElement.localName === "input";
+      if (document.hidden || busy) return;
+      let answer;
+      try {
+        answer = await fetch(part.dataset.refresh, { redirect: "manual", cache: "no-store" });
+      } catch {
+        return; // the network is away for a moment
+      }
+      if (!answer.ok) {
+        if (answer.type === "opaqueredirect" || answer.status === 403) window.location.reload();
+        return;
+      }
+      part.innerHTML = await answer.text();
+      dress(part);
+    }, 5000);
+  }
+
+  function dress(root) {
+    if (document.documentElement.dataset.zone === "") root.querySelectorAll("time[data-local]").forEach(localise);
+    root.querySelectorAll("[data-countdown]").forEach(startCountdown);
+  }
+
+  dress(document);
+  document.querySelectorAll("[data-refresh]").forEach(startRefresh);
   document.querySelectorAll("button[data-copy]").forEach(startCopy);
   document.querySelectorAll("input[readonly]").forEach(function (input) {
     input.addEventListener("focus", () => input.select());

@@ -38,6 +38,8 @@ class Rule:
     support: bool = False
     """Whether support sessions may come here."""
     support_only: bool = False
+    quiet: bool = False
+    """Whether a visit is no use of the session: a page that looks again by itself must not keep it alive."""
 
 
 def public(*, place: Place = "every") -> Callable[[V], V]:
@@ -45,9 +47,19 @@ def public(*, place: Place = "every") -> Callable[[V], V]:
     return _mark(Rule(place=place))
 
 
-def allow(*roles: str, place: Place, support: bool = False, support_only: bool = False) -> Callable[[V], V]:
+def allow(
+    *roles: str, place: Place, support: bool = False, support_only: bool = False, quiet: bool = False
+) -> Callable[[V], V]:
     """Let signed-in people with one of these roles see a view; support sessions only when ``support`` says so."""
-    return _mark(Rule(place=place, roles=frozenset(roles), support=support or support_only, support_only=support_only))
+    return _mark(
+        Rule(
+            place=place,
+            roles=frozenset(roles),
+            support=support or support_only,
+            support_only=support_only,
+            quiet=quiet,
+        )
+    )
 
 
 def rule_of(app: Flask, endpoint: str) -> Rule | None:
@@ -77,7 +89,7 @@ def check() -> BaseResponse | None:
     if rule is None or not _is_here(rule.place):
         g.reads_session = True  # the page that says so shows the way back, and a support session's try is recorded
         abort(404)
-    g.reads_session = bool(rule.roles)
+    g.reads_session, g.quiet = bool(rule.roles), rule.quiet
     if request.method not in SAFE_METHODS:
         check_origin(current_instance())
         csrf.protect()

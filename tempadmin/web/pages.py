@@ -51,6 +51,7 @@ def shared() -> dict[str, Any]:
         "instance": g.get("instance"),
         "now": current_runtime().now(),
         "person": person,
+        "in_support": bool(person and (session := login.acting_session()) and session.is_support),
         "navigation": navigation.entries() if person else [],
         "banners": navigation.banners() if person else [],
     }

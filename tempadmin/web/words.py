@@ -42,9 +42,12 @@ def moment(value: datetime, *, reader: tzinfo, now: datetime, style: str = "full
     Parameters
     ----------
     style
-        ``full`` (3 Nov 2026, 14:02), ``time`` (14:02:07) or ``day`` (today at 14:02; else 3 Nov, 14:02).
+        ``full`` (3 Nov 2026, 14:02), ``time`` (14:02:07), ``day`` (today at 14:02; else 3 Nov, 14:02) or ``step``
+        (14:02:07 today; else 3 Nov, 14:02).
     """
     here = value.astimezone(reader)
+    if style == "step":
+        style = "time" if here.date() == now.astimezone(reader).date() else "day"
     if style == "time":
         return f"{here:%H:%M:%S}"
     if style == "day":
