@@ -127,9 +127,7 @@ def refuse_if_open_or_flood(*, requester_id: int, instance_id: int, kind: str, n
 
     counts = (func.count().filter(condition) for condition in (still_open, here_today, rejected))
     everywhere, today, refused = tuple(db.session.execute(select(*counts).where(mine)).one())
-    policy.refuse_flood(
-        policy.Lately(open_everywhere=everywhere, asked_here_today=today, rejected_here_today=refused)
-    )
+    policy.refuse_flood(policy.Lately(open_everywhere=everywhere, asked_here_today=today, rejected_here_today=refused))
 
 
 def can_answer(side: str, *, requester: User, instance_id: int) -> bool:
