@@ -11,14 +11,15 @@ from wtforms import EmailField, SelectField, StringField, SubmitField
 from wtforms.validators import DataRequired, Length
 
 from instances import directory, queries
+from instances.acting import acting_now
 from instances.models import VirtualInstance
 from instances.preferences import change_preferences
-from tempadmin.accounts import login
 from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, User
 from tempadmin.db import db
 from tempadmin.errors import Conflict, Invalid, NotFound
 from tempadmin.runtime import current_runtime
 from tempadmin.web.context import current_instance
+from tempadmin.web.deeds import tell_deed
 from tempadmin.web.fields import SelectChoice, TimeZoneField
 from tempadmin.web.guard import allow
 from tempadmin.web.navigation import Item, items
@@ -69,7 +70,7 @@ def init_app(app: Flask) -> None:
 @allow(ADMINISTRATOR, place="customer", support=True)
 def list_users() -> str:
     """List the instance's people."""
-    search, acting = search_text(), _acting()
+    search, acting = search_text(), acting_now()
     found, page = fetch_page(db.session, queries.people(instance_id=acting.instance_id, search=search))
     return render_template(
         "instances/users.html",
@@ -88,7 +89,7 @@ def invite() -> str | Response | tuple[str, int]:
     if form.validate_on_submit():
         try:
             directory.invite(
-                acting=_acting(),
+                acting=acting_now(),
                 email=form.email.data or "",
                 full_name=form.full_name.data or "",
                 role=form.role.data,
@@ -99,6 +100,7 @@ def invite() -> str | Response | tuple[str, int]:
         except Conflict as error:
             _show(error, form, otherwise="email")
         else:
+            tell_deed(f"Invited {form.full_name.data}")
             flash(f"{form.full_name.data} is invited; the mail is on its way.", "success")
             return redirect(url_for("panel.list_users"), 303)
     return render_template("instances/invite.html", form=form), 400 if form.is_submitted() else 200
@@ -108,7 +110,7 @@ def invite() -> str | Response | tuple[str, int]:
 @allow(ADMINISTRATOR, place="customer", support=True)
 def edit_user(user_id: int) -> str | Response | tuple[str, int]:
     """Show one person, and change what can be changed."""
-    user, acting = _find_user(user_id), _acting()
+    user, acting = _find_user(user_id), acting_now()
     form = UserForm(obj=user)
     in_support = acting.request_id is not None
     if in_support:
@@ -125,6 +127,7 @@ def edit_user(user_id: int) -> str | Response | tuple[str, int]:
         except Invalid as error:
             _show(error, form, otherwise="full_name")
         else:
+            tell_deed(f"Changed {form.full_name.data}")
             flash("Saved.", "success")
             return redirect(url_for("panel.list_users"), 303)
         user = _find_user(user_id)
@@ -149,7 +152,8 @@ def edit_user(user_id: int) -> str | Response | tuple[str, int]:
 @allow(ADMINISTRATOR, place="customer", support=True)
 def deactivate(user_id: int) -> Response:
     """Keep a person out."""
-    directory.deactivate(acting=_acting(), user_id=user_id, runtime=current_runtime())
+    tell_deed(f"Deactivated {_find_user(user_id).full_name}")
+    directory.deactivate(acting=acting_now(), user_id=user_id, runtime=current_runtime())
     flash("Deactivated; their sessions ended.", "success")
     return redirect(url_for("panel.list_users"), 303)
 
@@ -158,7 +162,8 @@ def deactivate(user_id: int) -> Response:
 @allow(ADMINISTRATOR, place="customer", support=True)
 def activate(user_id: int) -> Response:
     """Let a person in again."""
-    directory.activate(acting=_acting(), user_id=user_id, runtime=current_runtime())
+    tell_deed(f"Let {_find_user(user_id).full_name} in again")
+    directory.activate(acting=acting_now(), user_id=user_id, runtime=current_runtime())
     flash("Activated.", "success")
     return redirect(url_for("panel.list_users"), 303)
 
@@ -167,7 +172,7 @@ def activate(user_id: int) -> Response:
 @allow(ADMINISTRATOR, place="customer", support=True)
 def settings() -> str | Response | tuple[str, int]:
     """Show and change the instance's own settings."""
-    acting = _acting()
+    acting = acting_now()
     row = db.session.get_one(VirtualInstance, acting.instance_id)
     form = SettingsForm(name=row.name, time_zone=row.time_zone or "")
     if form.validate_on_submit():
@@ -190,18 +195,6 @@ def _show(error: Invalid | Conflict, form: FlaskForm, *, otherwise: str) -> None
     named = error.field if isinstance(error, Invalid) else None
     field = form[named if named in form else otherwise]
     field.errors = [error.message]
-
-
-def _acting() -> directory.Acting:
-    session = login.acting_session()
-    if session is None:
-        raise NotFound("You are not signed in.")
-    return directory.Acting(
-        user_id=session.user_id,
-        instance_id=session.instance_id,
-        actor=login.actor(),
-        request_id=session.access_request_id,
-    )
 
 
 def _find_user(user_id: int) -> User:

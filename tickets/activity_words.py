@@ -5,55 +5,59 @@ A view that knows better than its address (whom it invited, what it changed) say
 
 from __future__ import annotations
 
-from tempadmin.web.deeds import deed
+from http import HTTPStatus
 
-LOOKED: dict[str, str] = {
-    "home": "Looked at the start page",
-    "panel.list_users": "Looked at users",
-    "panel.invite": "Opened the form to invite somebody",
-    "panel.edit_user": "Looked at a user",
-    "panel.settings": "Looked at settings",
-    "portal.left": "Saw that the access is over",
-    "support.overview": "Looked at support access",
-    "support.show": "Looked at the record of an access",
-    "support.export": "Exported the history of support access",
+from tempadmin.web.deeds import deed
+from tempadmin.web.guard import SAFE_METHODS
+
+LOOKS: dict[str, tuple[str, str]] = {
+    "home": ("Looked at the start page", "look at the start page"),
+    "panel.list_users": ("Looked at users", "look at users"),
+    "panel.invite": ("Opened the form to invite somebody", "open the form to invite somebody"),
+    "panel.edit_user": ("Looked at a user", "look at a user"),
+    "panel.settings": ("Looked at settings", "look at settings"),
+    "support.overview": ("Looked at support access", "look at support access"),
+    "support.live": ("Looked at support access", "look at support access"),
+    "support.show": ("Looked at the record of an access", "look at the record of an access"),
+    "support.export": ("Exported the history of support access", "export the history of support access"),
+    "support.export_activity": ("Exported what was done in an access", "export what was done in an access"),
+    "account.overview": ("Looked at the user's own account", "look at the user's own account"),
 }
-CHANGED: dict[str, str] = {
-    "panel.invite": "invite somebody",
-    "panel.edit_user": "change a user",
-    "panel.deactivate": "deactivate a user",
-    "panel.activate": "activate a user",
-    "panel.settings": "change the settings",
-    "portal.leave": "leave",
-    "support.set_policy": "change the support policy",
-    "support.say_yes": "approve a request",
-    "support.say_no": "reject a request",
-    "support.end": "end an access",
-    "support.vouch_for": "vouch for an account",
-    "support.say_yes_to_more_time": "approve more time",
-    "support.say_no_to_more_time": "reject more time",
+"""By endpoint: what was looked at, and what somebody tried to look at."""
+
+CHANGES: dict[str, tuple[str, str]] = {
+    "panel.invite": ("Invited somebody", "invite somebody"),
+    "panel.edit_user": ("Changed a user", "change a user"),
+    "panel.deactivate": ("Deactivated a user", "deactivate a user"),
+    "panel.activate": ("Let a user in again", "let a user in again"),
+    "panel.settings": ("Changed the settings", "change the settings"),
+    "portal.leave": ("Left", "leave"),
+    "support.set_policy": ("Changed the support policy", "change the support policy"),
+    "support.say_yes": ("Approved a request", "approve a request"),
+    "support.say_no": ("Rejected a request", "reject a request"),
+    "support.say_yes_to_more_time": ("Approved more time", "approve more time"),
+    "support.say_no_to_more_time": ("Rejected more time", "reject more time"),
+    "support.end": ("Ended an access", "end an access"),
+    "support.vouch_for": ("Vouched for an account", "vouch for an account"),
 }
-REFUSED, ERROR = 400, 500
+"""By endpoint: what was changed, and what somebody tried to change."""
+
+A_PAGE, SOMETHING = ("Opened a page", "open a page"), ("Changed something", "change something")
 
 
 def words_for(endpoint: str | None, method: str, status: int) -> str:
-    """Return what was done or tried, and that it was refused where it was."""
-    if status < REFUSED and (told := deed()) is not None:
+    """Return what was done or tried, and how it was turned down where it was."""
+    done = status < HTTPStatus.BAD_REQUEST
+    if done and (told := deed()) is not None:
         return told
     if endpoint is None:
-        return "Opened an address that does not exist"
-    if method in ("GET", "HEAD", "OPTIONS"):
-        looked = LOOKED.get(endpoint, "Opened a page")
-        return looked if status < REFUSED else f"{_tried(looked)}: {_why(status)}"
-    change = CHANGED.get(endpoint, "change something")
-    return f"Did: {change}" if status < REFUSED else f"Tried to {change}: {_why(status)}"
+        return "Tried to open an address that does not exist"
+    look = method in SAFE_METHODS
+    past, wish = LOOKS.get(endpoint, A_PAGE) if look else CHANGES.get(endpoint, SOMETHING)
+    return past if done else f"Tried to {wish}: {_turned_down(status)}"
 
 
-def _tried(looked: str) -> str:
-    return "Tried to open a page" if looked == "Opened a page" else f"{looked} (tried)"
-
-
-def _why(status: int) -> str:
-    if status == 404:
-        return "not found"
-    return "refused" if status < ERROR else "it failed"
+def _turned_down(status: int) -> str:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return "it failed"
+    return {400: "not accepted", 404: "not found", 409: "too late"}.get(status, "refused")
