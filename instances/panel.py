@@ -210,6 +210,8 @@ def _person_row(user: User, acting: directory.Acting) -> dict[str, Any]:
     if user.active and user.password_hash is None:
         here = user.made_in_request_id is not None and user.made_in_request_id == acting.request_id
         status, tone = ("invited in this session" if here else "invited"), "wait"
+    elif acting.request_id is None and (user.unvouched or user.changed_in_request_id is not None):
+        status, tone = ("made by support" if user.unvouched else "changed by support"), "wait"
     return {
         "full_name": user.full_name,
         "email": user.email,

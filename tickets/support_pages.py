@@ -194,6 +194,7 @@ def _overview(form: FlaskForm | None) -> str:
         page=page,
         accounts=support_view.accounts(person, may_act=_may_act()) if administers else [],
         policy_form=(form or _policy_form()) if administers and _may_act() else None,
+        powerless=person.unvouched and not in_support(),
         asked_anyway=current_runtime().settings.require_customer,
     )
 
@@ -213,8 +214,13 @@ def _policy_form() -> PolicyForm:
 
 def _may_act() -> bool:
     """Tell whether the buttons are shown; the use cases judge for themselves."""
+    return not in_support() and not login.person().unvouched
+
+
+def in_support() -> bool:
+    """Tell whether this is a support session, which looks and changes nothing (S25)."""
     session = login.acting_session()
-    return session is not None and not session.is_support and not login.person().unvouched
+    return session is None or session.is_support
 
 
 def _note() -> str | None:
