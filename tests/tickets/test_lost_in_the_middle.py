@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
@@ -152,12 +153,12 @@ def test_s23_whatever_is_at_work_when_something_is_lost_leaves_nothing(build: Bu
                 scenes.append(scene)
                 work = step.prepare(other if loss_first else one, scene)
                 if loss_first:
-                    lost = (one, lambda scene=scene: loss.happen(one, scene))
-                    _, answer = overlap(lost, (other, lambda work=work: quietly(work)), at=loss.at)
+                    lost = (one, partial(loss.happen, one, scene))
+                    _, answer = overlap(lost, (other, partial(quietly, work)), at=loss.at)
                     refused = answer in (False, 302, 403, 404, 409, 410)
                 else:
-                    rival = (other, lambda scene=scene: loss.happen(other, scene))
-                    answer, _ = overlap((one, lambda work=work: quietly(work)), rival, at=step.at)
+                    rival = (other, partial(loss.happen, other, scene))
+                    answer, _ = overlap((one, partial(quietly, work)), rival, at=step.at)
                     refused = True
                 assert refused, (step.name, answer)
                 assert answer not in (500, 503), (step.name, answer)
