@@ -97,7 +97,9 @@ def test_p10_jobs_and_redemptions_at_once_agree(world: World, job: Job) -> None:
                     job(worker)
                 return 0
 
-            status, *_ = at_once([redeem, *[partial(work, one) for one in others[1:]]])
+            calls = [redeem]
+            calls += [partial(work, one) for one in others[1:]]
+            status, *_ = at_once(calls)
             assert status == (303 if early else 409)  # at the expiry the hand-off's cookie is over, too
             request = world.request(scene.request_id)
             assert request.state == (State.ACTIVE if early else State.ENDED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -107,8 +108,12 @@ def test_p3_nothing_is_written_after_an_end_of_many_writes_at_once(world: World,
     with workers(world, 3) as others:
         browsers = [at_the_form(others[number % 3], inside) for number in range(WRITERS)]
         closer = at_the_form(others[0], inside)
-        calls = [partial(invite, one, inside, number) for number, one in enumerate(browsers)]
-        statuses = at_once([*calls, lambda: closer.post(f"{inside.base}/support-session/leave").status_code])
+
+        def leaving() -> int:
+            return closer.post(f"{inside.base}/support-session/leave").status_code
+
+        calls: list[Callable[[], int]] = [partial(invite, one, inside, number) for number, one in enumerate(browsers)]
+        statuses = at_once([*calls, leaving])
     assert set(statuses) <= {303, 403}
     assert statuses[-1] == 303
     assert invited(inside) == statuses[:-1].count(303) == len(numbers_of("user.invited", inside))
