@@ -47,6 +47,34 @@ def revisions() -> tuple[set[str], set[str], set[str]]:
     return present, set(script.get_heads()), {one.revision for one in script.walk_revisions()}
 
 
+def why_unusable() -> str | None:
+    """Say in one line why this version cannot work on the database and what to run; ``None`` when it can."""
+    url = db.engine.url
+    # Asked first: SQLite would make the file, and leave an empty one in a folder that was meant for something else.
+    missing = db.engine.dialect.name == "sqlite" and not Path(url.database or "").exists()
+    present, newest, known = (set(), {""}, set()) if missing else revisions()
+    if present == newest:
+        return None
+    if not present:
+        there = f"there is no database at {url.database}" if missing else "the database was never prepared"
+        return f"{there}; run: tempadmin db upgrade (is --data the folder that you mean?)"
+    if present - known:
+        return (
+            f"the database is of a newer version of tempadmin (revision {', '.join(sorted(present))}); "
+            "install that version, or restore a backup from before"
+        )
+    return (
+        f"the database is of an older version of tempadmin (revision {', '.join(sorted(present))}); "
+        "make a backup, then run: tempadmin db upgrade"
+    )
+
+
+def is_newer() -> bool:
+    """Tell whether the database has a revision that this version does not know: there is no way back from it."""
+    present, _newest, known = revisions()
+    return bool(present - known)
+
+
 def drift() -> list[str]:
     """Return what differs from the schema that the models describe, one sentence each; needs an application context.
 
