@@ -8,7 +8,7 @@ the audit events) must not depend on anybody's memory.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar, cast
@@ -179,12 +179,18 @@ def lock_or_make(model: type[M], identity: int | str, **first: Any) -> M:
     first
         What the row holds when nobody has made it yet.
     """
+    return lock_or_make_all(model, [identity], **first)[identity]
+
+
+def lock_or_make_all(model: type[M], identities: Sequence[Any], **first: Any) -> dict[Any, M]:
+    """Do for many rows, in the order given, what ``lock_or_make`` does for one; still one statement."""
     insert = postgresql.insert if db.session.get_bind().dialect.name == "postgresql" else sqlite.insert
     (key,) = inspect(model).primary_key
-    new = insert(model).values({key.name: identity, **first})
+    new = insert(model).values([{key.name: identity, **first} for identity in identities])
     # An UPDATE of the key to itself changes nothing, and locks.
     found = new.on_conflict_do_update(index_elements=[key], set_={key.name: new.excluded[key.name]}).returning(model)
-    return db.session.scalars(found, execution_options={"populate_existing": True}).one()
+    rows = db.session.scalars(found, execution_options={"populate_existing": True})
+    return {getattr(row, key.name): row for row in rows}
 
 
 def claimed(statement: Update) -> bool:
