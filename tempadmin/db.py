@@ -18,13 +18,15 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import DateTime, Dialect, Engine, MetaData, Update, event, inspect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 LOCK_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_SECONDS = 30
 SERIALIZATION_FAILURE, DEADLOCK = "40001", "40P01"
+READ_ONLY = "25006"
 BEFORE_COMMIT = "tempadmin.before_commit"
 AFTER_COMMIT = "after_commit"
 
@@ -77,9 +79,11 @@ def engine_options(url: str) -> dict[str, Any]:
         return {"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}, "hide_parameters": True}
     limits = f"-c lock_timeout={LOCK_TIMEOUT_SECONDS}s -c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s"
     return {
-        "connect_args": {"options": limits},
+        # Without it a server that swallows packets holds a request for minutes.
+        "connect_args": {"options": limits, "connect_timeout": LOCK_TIMEOUT_SECONDS},
         "hide_parameters": True,
         "pool_pre_ping": True,
+        "pool_timeout": LOCK_TIMEOUT_SECONDS,
         "pool_size": 5,
         "max_overflow": 10,
     }
@@ -162,6 +166,14 @@ def retried_once(use_case: Callable[P, R]) -> Callable[P, R]:
             return use_case(*args, **kwargs)
 
     return run
+
+
+def is_outage(error: SQLAlchemyError) -> bool:
+    """Tell whether the database is away, locked, full or read-only: the same may well succeed a little later."""
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
+        return True
+    # A standby server's refusal is an "internal error" to the driver (measured).
+    return getattr(getattr(error, "orig", None), "sqlstate", None) == READ_ONLY
 
 
 def lock(model: type[M], identity: int) -> M | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import structlog
 from flask import Blueprint, Flask, abort, flash, redirect, render_template, request, url_for
 from flask_wtf import FlaskForm
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response
 from wtforms import SelectField, StringField, SubmitField, TextAreaField
 from wtforms.validators import DataRequired, Length
@@ -14,7 +16,7 @@ from wtforms.validators import DataRequired, Length
 from instances.models import VirtualInstance
 from tempadmin.accounts import login
 from tempadmin.accounts.models import OMNIADMIN
-from tempadmin.db import db
+from tempadmin.db import db, is_outage
 from tempadmin.errors import Invalid, NotFound, RateLimited
 from tempadmin.runtime import current_runtime
 from tempadmin.web import words
@@ -31,6 +33,7 @@ from tickets.request import AlreadyOpen, request_access, target_of
 from tickets.states import EndReason
 
 blueprint = Blueprint("console", __name__)
+log = structlog.get_logger()
 
 TABS = {"mine": "Mine", "all": "All", "attention": "Needs attention"}
 
@@ -99,7 +102,7 @@ def ask(web_id: str) -> str | Response | tuple[str, int, dict[str, str]]:
             form.form_errors.append(error.message)
             refused = (429, {"Retry-After": str(error.retry_after)})
         else:
-            provision(request_id=asked.id, runtime=runtime)
+            _provision_quietly(asked.id)
             return redirect(url_for("console.show", public_id=asked.public_id), 303)
     present = queries.open_of(requester_id=login.person().id, instance_id=target.id)
     open_request = None
@@ -166,6 +169,17 @@ def end(public_id: str) -> Response:
     reason = EndReason.ENDED_BY_REQUESTER if mine else EndReason.ENDED_BY_OMNIADMIN
     end_access(request_id=found.id, reason=reason, actor=login.actor(), runtime=current_runtime())
     return _to(public_id)
+
+
+def _provision_quietly(request_id: int) -> None:
+    """The request stands, whatever happens to the database now; the job goes on with it."""
+    try:
+        provision(request_id=request_id, runtime=current_runtime())
+    except SQLAlchemyError as error:
+        if not is_outage(error):
+            raise
+        db.session.rollback()
+        log.warning("provisioning.not_tried", request_id=request_id, error=type(error).__name__)
 
 
 def _to(public_id: str) -> Response:
