@@ -7,11 +7,12 @@ session never changes role, address, password or factor of an account that exist
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sqlalchemy import or_
 
 from instances.queries import visible
-from tempadmin.accounts import invitations, sessions
+from tempadmin.accounts import invitations, sessions, throttle
 from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, OMNIADMIN, User
 from tempadmin.accounts.people import add_user, cleaned_name, refuse_reserved
 from tempadmin.audit.log import Actor, record
@@ -22,6 +23,8 @@ from tempadmin.runtime import Runtime
 
 INVITATION = "invitation"
 ROLES = (MEMBER, ADMINISTRATOR)
+MOST_INVITATIONS, MOST_SENT_AGAIN, DAY = 200, 3, timedelta(days=1)
+"""Mails to strangers' addresses that an instance sends within a day, and again to one person."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,18 +38,28 @@ class Acting:
     request_id: int | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Invited:
+    """A new account, and the key of the link that opens it: mailed, and shown on a terminal where there is no mail."""
+
+    user_id: int
+    key: str
+
+
 @retried_once
-def invite(*, acting: Acting, email: str, full_name: str, role: str, runtime: Runtime) -> int:
-    """Invite a new person by mail; return the account's id. What a support session invites is marked (S25).
+def invite(*, acting: Acting, email: str, full_name: str, role: str, runtime: Runtime) -> Invited:
+    """Invite a new person by mail. What a support session invites is marked (S25).
 
     Raises
     ------
     Invalid, Conflict
         When address, name or role cannot be taken.
+    RateLimited
+        When too many mails went out in this instance's name lately.
     """
     _check_role(role)
     with transaction():
-        now = runtime.now()
+        now = _counted_mail(acting, runtime)
         user = add_user(
             instance_id=acting.instance_id,
             email=email,
@@ -56,18 +69,40 @@ def invite(*, acting: Acting, email: str, full_name: str, role: str, runtime: Ru
             runtime=runtime,
             made_in_request_id=acting.request_id,
         )
-        key = invitations.invite(user=user, purpose=invitations.JOIN, now=now, runtime=runtime)
-        enqueue(
-            INVITATION,
-            recipient=user.email,
-            ids={"user": user.id, "inviter": acting.actor.id or 0},
-            secret=key,
-            useful_until=now + invitations.LIFETIME,
-            now=now,
-            runtime=runtime,
-        )
+        key = _send(user, acting, now=now, runtime=runtime)
         _record("user.invited", user, acting, runtime, role=role)
-        return user.id
+        return Invited(user_id=user.id, key=key)
+
+
+@retried_once
+def invite_again(*, acting: Acting, user_id: int, runtime: Runtime) -> None:
+    """Send a new invitation to somebody who never chose a password; the former link is worthless then.
+
+    Raises
+    ------
+    NotFound
+        When there is no such person on this instance.
+    Conflict
+        When the account was opened already, or is deactivated.
+    RateLimited
+        When too many invitations went to this person, or out in this instance's name, lately.
+    """
+    with transaction():
+        user, _others = _locked(acting, user_id)
+        if not can_be_invited_again(user):
+            raise Conflict(
+                f"{user.full_name} has opened the account, or is deactivated: there is nothing to send.",
+                next_url=f"/users/{user.id}",
+                next_label="Look at the person",
+            )
+        now = _counted_mail(acting, runtime, again_to=user.id)
+        _send(user, acting, now=now, runtime=runtime)
+        _record("user.invited_again", user, acting, runtime)
+
+
+def can_be_invited_again(user: User) -> bool:
+    """Tell whether a person waits for an invitation: active, and never chose a password."""
+    return user.active and user.password_hash is None
 
 
 @retried_once
@@ -164,6 +199,34 @@ def _keep_an_administrator(user: User, others: list[User]) -> None:
     # Under READ COMMITTED a row that was waited for may have lost the role meanwhile.
     if not any(other.role == ADMINISTRATOR and other.active for other in others):
         raise Conflict(f"{user.full_name} is the last active administrator here. Make somebody else one first.")
+
+
+def _send(user: User, acting: Acting, *, now: datetime, runtime: Runtime) -> str:
+    key = invitations.invite(user=user, purpose=invitations.JOIN, now=now, runtime=runtime)
+    enqueue(
+        INVITATION,
+        recipient=user.email,
+        ids={"user": user.id, "inviter": acting.actor.id or 0},
+        secret=key,
+        useful_until=now + invitations.LIFETIME,
+        now=now,
+        runtime=runtime,
+    )
+    return key
+
+
+def _counted_mail(acting: Acting, runtime: Runtime, *, again_to: int | None = None) -> datetime:
+    """Count one more mail in an instance's name, and to one person; return the time when all locks were held."""
+    if acting.user_id is None:  # the command line is the operator's own
+        return runtime.now()
+    limits = {f"invitations:{acting.instance_id}": (MOST_INVITATIONS, "invitations were sent from here")}
+    if again_to is not None:
+        limits[f"invitation:{again_to}"] = (MOST_SENT_AGAIN, "more invitations were sent to this person")
+    rows = throttle.locked_all(*limits, now=runtime.now())
+    now = runtime.now()
+    for row, (most, what) in zip(rows, limits.values(), strict=True):
+        throttle.count_towards(row, now=now, most=most, within=DAY, what=what)
+    return now
 
 
 def _check_role(role: str) -> None:

@@ -16,7 +16,7 @@ from instances.preferences import change_preferences
 from tempadmin.accounts import login
 from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, User
 from tempadmin.db import db
-from tempadmin.errors import Conflict, Invalid, NotFound
+from tempadmin.errors import Conflict, Invalid, NotFound, RateLimited
 from tempadmin.runtime import current_runtime
 from tempadmin.web.context import current_instance
 from tempadmin.web.fields import SelectChoice, TimeZoneField
@@ -82,9 +82,10 @@ def list_users() -> str:
 
 @blueprint.route("/users/invite", methods=["GET", "POST"])
 @allow(ADMINISTRATOR, place="customer", support=True)
-def invite() -> str | Response | tuple[str, int]:
+def invite() -> str | Response | tuple[str, int, dict[str, str]]:
     """Invite a new person."""
     form = InviteForm()
+    refused: tuple[int, dict[str, str]] = (400, {})
     if form.validate_on_submit():
         try:
             directory.invite(
@@ -98,10 +99,14 @@ def invite() -> str | Response | tuple[str, int]:
             _show(error, form, otherwise="email")
         except Conflict as error:
             _show(error, form, otherwise="email")
+        except RateLimited as error:
+            form.form_errors.append(error.message)
+            refused = 429, {"Retry-After": str(error.retry_after)}
         else:
             flash(f"{form.full_name.data} is invited; the mail is on its way.", "success")
             return redirect(url_for("panel.list_users"), 303)
-    return render_template("instances/invite.html", form=form), 400 if form.is_submitted() else 200
+    page = render_template("instances/invite.html", form=form)
+    return (page, *refused) if form.is_submitted() else page
 
 
 @blueprint.route("/users/<int:user_id>", methods=["GET", "POST"])
@@ -140,9 +145,21 @@ def edit_user(user_id: int) -> str | Response | tuple[str, int]:
         form=form,
         locked=locked,
         deactivate_url=url_for("panel.deactivate", user_id=user.id) if user.active and not myself else None,
+        invite_again_url=url_for("panel.invite_again", user_id=user.id)
+        if directory.can_be_invited_again(user)
+        else None,
         activate_url=None if user.active else url_for("panel.activate", user_id=user.id),
     )
     return page, 400 if form.is_submitted() else 200
+
+
+@blueprint.post("/users/<int:user_id>/invite-again")
+@allow(ADMINISTRATOR, place="customer", support=True)
+def invite_again(user_id: int) -> Response:
+    """Send a new invitation to somebody who never chose a password."""
+    directory.invite_again(acting=_acting(), user_id=user_id, runtime=current_runtime())
+    flash("A new invitation is on its way; the former link is worthless now.", "success")
+    return redirect(url_for("panel.edit_user", user_id=user_id), 303)
 
 
 @blueprint.post("/users/<int:user_id>/deactivate")

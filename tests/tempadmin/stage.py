@@ -67,6 +67,7 @@ def prepare(world: World) -> tuple[dict[tuple[str, str], str], dict[str, str]]:
     member = world.user(acme, "member@acme.example")
     other = world.user(acme, "other@acme.example")
     away = world.user(acme, "away@acme.example", active=False)
+    invited = world.user(acme, "invited@acme.example", password_hash=None)
     stranger = world.user(birch, "stranger@birch.example")
     world.administrator(acme, "admin@acme.example")
 
@@ -99,6 +100,7 @@ def prepare(world: World) -> tuple[dict[tuple[str, str], str], dict[str, str]]:
         "member": str(member.id),
         "other": str(other.id),
         "away": str(away.id),
+        "invited": str(invited.id),
         "stranger": str(stranger.id),
         "challenge": "c" * 43,
     }
