@@ -23,6 +23,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
+from tempadmin.errors import Unreadable
+
 LOCK_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_SECONDS = 30
 SERIALIZATION_FAILURE, DEADLOCK = "40001", "40P01"
@@ -65,6 +67,18 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value.tzinfo is None:
             raise ValueError("a moment needs its offset")
         return value.astimezone(UTC)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:
+        """Refuse what is no moment: SQLite keeps any text (S36)."""
+        read = cast("Callable[[Any], datetime | None]", super().result_processor(dialect, coltype))
+
+        def checked(value: Any) -> datetime | None:
+            try:
+                return read(value)
+            except (TypeError, ValueError) as error:
+                raise Unreadable("A moment in the database cannot be read. Run: tempadmin doctor") from error
+
+        return checked
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Hand the moment back aware."""

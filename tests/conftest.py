@@ -38,6 +38,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("database", kinds, indirect=True, scope="function")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out a parameter that speaks of the other database (the mark stands on the parameter itself)."""
+    items[:] = [item for item in items if _belongs(item)]
+
+
+def _belongs(item: pytest.Item) -> bool:
+    kind = getattr(item, "callspec", None) and item.callspec.params.get("database")  # type: ignore[attr-defined]
+    other = {SQLITE: POSTGRESQL, POSTGRESQL: SQLITE}.get(str(kind))
+    return other is None or item.get_closest_marker(f"only_{other}") is None
+
+
 @pytest.fixture
 def database(request: pytest.FixtureRequest) -> str:
     """Which database a test runs on."""

@@ -8,6 +8,7 @@ from flask import Flask, url_for
 
 from instances.actions import Badge, Column, RowAction, instance_list
 from instances.models import VirtualInstance
+from tempadmin.errors import Unreadable
 from tempadmin.runtime import current_runtime
 from tempadmin.web import words
 from tickets import policy, queries
@@ -33,15 +34,19 @@ def init_app(app: Flask) -> None:
 def policies(instances: Sequence[VirtualInstance]) -> Mapping[int, Sequence[Badge]]:
     """Say whose yes each instance wants."""
     settings = current_runtime().settings
-    needed = {
-        instance.id: policy.approvals_needed(
-            target_of(instance),
-            everywhere_omniadmin=settings.require_omniadmin,
-            everywhere_customer=settings.require_customer,
-        )
-        for instance in instances
-    }
-    return {instance_id: [POLICY_WORDS[who]] for instance_id, who in needed.items()}
+    badges = {}
+    for instance in instances:
+        try:
+            needed = policy.approvals_needed(
+                target_of(instance),
+                everywhere_omniadmin=settings.require_omniadmin,
+                everywhere_customer=settings.require_customer,
+            )
+        except Unreadable:  # one such row must not hide all others; asking is refused (S36)
+            badges[instance.id] = [Badge("policy cannot be read", "alert")]
+        else:
+            badges[instance.id] = [POLICY_WORDS[needed]]
+    return badges
 
 
 def goings_on(instances: Sequence[VirtualInstance]) -> Mapping[int, Sequence[Badge]]:

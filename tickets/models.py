@@ -14,6 +14,7 @@ from tempadmin.db import Base, UtcDateTime
 from tickets.states import State
 
 TEMPORARY_ADMIN, IMPERSONATION = "temporary_admin", "impersonation"
+KINDS = frozenset({TEMPORARY_ADMIN, IMPERSONATION})
 CONFIRM, LOGIN = "confirm", "login"
 
 _STATES = ", ".join(f"'{state}'" for state in State)

@@ -16,13 +16,13 @@ from tempadmin.accounts.models import OMNIADMIN, TEMPORARY, User
 from tempadmin.accounts.sign_in import Client
 from tempadmin.audit.log import Actor, record
 from tempadmin.db import claimed, db, lock, retried_once, transaction
-from tempadmin.errors import Conflict, Gone
+from tempadmin.errors import Conflict, Gone, Unreadable
 from tempadmin.runtime import Runtime
-from tickets import notices, tokens
+from tickets import notices, policy, tokens
 from tickets.end import begin_ending
 from tickets.hand_off import Kept
 from tickets.machine import locked, move
-from tickets.models import LOGIN, AccessRequest, Ticket
+from tickets.models import LOGIN, TEMPORARY_ADMIN, AccessRequest, Ticket
 from tickets.states import OPEN, EndReason, State
 
 
@@ -150,21 +150,28 @@ def _refusal(
     *,
     fits: bool,
     now: datetime,
-) -> Conflict | Gone | None:
+) -> Conflict | Gone | Unreadable | None:
     """Return why this redemption is refused. The code is burned all the same, so this is raised after the commit."""
     if ticket is None or request.state != State.READY:
         return Gone(tokens.SPENT)
     try:
         tokens.refuse_spent(ticket, now=now)
-    except Gone as gone:
-        return gone
+        _refuse_people(request, requester, account)
+        policy.read_seconds(request.duration_seconds)
+    except (Gone, Unreadable) as refusal:
+        return refusal
+    return None if fits else OtherTab("This window belongs to an older try. Your link still works: start again.")
+
+
+def _refuse_people(request: AccessRequest, requester: User | None, account: User | None) -> None:
+    """Require that requester and account are still who the request speaks of."""
     if requester is None or not requester.active or requester.role != OMNIADMIN:
-        return Gone("Whoever asked for this access may not enter any more.")
-    if account is None or account.kind != TEMPORARY or account.access_request_id != request.id:
-        return Gone("The temporary account is gone.")
-    if not fits:
-        return OtherTab("This window belongs to an older try. Your link still works: start again.")
-    return None
+        raise Gone("Whoever asked for this access may not enter any more.")
+    whose = (TEMPORARY, request.id, request.instance_id)
+    if account is None or (account.kind, account.access_request_id, account.instance_id) != whose:
+        raise Gone("The temporary account is gone.")
+    if request.kind != TEMPORARY_ADMIN:
+        raise Unreadable(policy.UNREADABLE)
 
 
 def _end_present(rows: list[tuple[int, int | None]], *, actor: Actor, runtime: Runtime) -> None:

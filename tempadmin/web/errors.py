@@ -113,6 +113,9 @@ def _home() -> Action | None:
 
 
 def _domain(error: errors.DomainError) -> Response:
+    if isinstance(error, errors.Unreadable):
+        log.error("database.unreadable", exc_info=error)
+        _know_nobody()
     status = next(code for kind, code in STATUS.items() if isinstance(error, kind))
     action = Action(error.next_label or "Go on", error.next_url) if error.next_url else None
     response = page(status, error.message, action=action)

@@ -113,7 +113,7 @@ def test_s06_what_is_no_key_finds_nothing(world: World, key: str) -> None:
 
 
 def test_s06_a_key_finds_its_ticket_under_its_own_purpose_only(world: World, request_id: int) -> None:
-    """A login key is no confirm key, a secret that was never issued finds nothing, nor does a row that changed sides."""
+    """A login key is no confirm key, a secret that was never issued finds nothing, nor a row that changed sides."""
     key = issue(world, request_id)
     secret = world.runtime.keys.serializer("ticket.login").loads(key)
     strangers = [
