@@ -88,16 +88,16 @@ def build(tmp_path: Path, database: str, request: pytest.FixtureRequest) -> Iter
     opened: list[Any] = []
     names: dict[Path, str] = {}
 
-    def make(folder: str = "data", **changes: Any) -> World:
+    def make(folder: str = "data", *, copy_of: str | None = None, **changes: Any) -> World:
         data = tmp_path / folder
-        new = not data.exists()
+        new = copy_of is not None or not data.exists()
         data.mkdir(exist_ok=True)
         if database == POSTGRESQL and "database_url" not in changes:
             server = request.getfixturevalue("cluster")
             if new:
-                names[data] = server.new_database(request.getfixturevalue("empty_postgresql"))
+                names[data] = server.new_database(copy_of or request.getfixturevalue("empty_postgresql"))
             changes["database_url"] = server.url(names[data])
-        elif new:
+        elif new and copy_of is None:
             shutil.copy(request.getfixturevalue("empty_sqlite"), data / "tempadmin.db")
         world = make_world(data, **changes)
         context = world.app.app_context()

@@ -33,6 +33,8 @@ class Stage:
     """Where the scene is kept, when it stands still, and what its addresses are made of."""
 
     folder: Path
+    database: str | None
+    """The PostgreSQL database that the scene is in; ``None`` when it is a file in the folder."""
     moment: datetime
     cookies: dict[tuple[str, str], str]
     """A session cookie's secret, by place and person; in the other place it is a foreign one."""
@@ -43,7 +45,7 @@ class Stage:
         shutil.copytree(self.folder, folder)
         clock = FakeClock()
         clock.time = self.moment
-        return build(folder.name, clock=clock)
+        return build(folder.name, clock=clock, copy_of=self.database or str(self.folder))
 
     def browser(self, world: World, place: str, person: str) -> Browser:
         """A person's browser on the console or at Acme; people from elsewhere bring the cookie that they have."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -51,13 +52,19 @@ def said(links: list[Event], head: tuple[int, str] | None) -> list[tuple[int, st
     return [(one.number, one.message) for one in found]
 
 
-def test_s50_an_event_is_put_into_these_very_bytes() -> None:
+def test_s50_an_event_is_put_into_these_very_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sorted keys, no spaces, text as it is, UTC to the microsecond: a change here voids every chain ever written."""
     assert canonical(Event()).decode() == (
         '{"actor_id":3,"actor_name":"Ørn “Ada”","details":"{\\"a\\": 1}","event":"access.requested",'
         '"instance_id":7,"number":1,"occurred_at":"2026-11-22T10:00:05.000042+00:00",'
         f'"previous_hash":"{"0" * 64}","request_id":null}}'
     )
+    monkeypatch.setenv("TZ", "Asia/Kolkata")  # the machine's own zone must not matter
+    time.tzset()
+    assert canonical(Event()).endswith(f'{"0" * 64}","request_id":null}}'.encode())
+    assert b"10:00:05.000042+00:00" in canonical(Event())
+    monkeypatch.undo()
+    time.tzset()
     there = timezone(timedelta(hours=5, minutes=30))
     assert canonical(Event(occurred_at=MOMENT.astimezone(there))) == canonical(Event())
     assert b'05.000000+00:00"' in canonical(Event(occurred_at=MOMENT.replace(microsecond=0)))

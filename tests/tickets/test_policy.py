@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from tempadmin.errors import Conflict, DomainError, Forbidden, Invalid, NotFound, RateLimited
+from tempadmin.errors import Conflict, DomainError, Forbidden, Invalid, NotFound, RateLimited, Unreadable
 from tickets import policy
 from tickets.policy import Asker, Lately, Target
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+TEN_YEARS = 10 * 365 * 24 * 3600
 ASKER = Asker(is_omniadmin=True, is_active=True, is_temporary=False)
 TARGET = Target(is_default=False, is_archived=False, require_omniadmin=False, require_customer=False, longest=None)
 NOTHING = Lately(open_everywhere=0, asked_here_today=0, rejected_here_today=0)
@@ -157,3 +158,21 @@ def test_an_external_ticket_is_one_line_of_at_most_200_characters() -> None:
         policy.checked_external_ticket("x" * 201)
     assert isinstance(caught.value, Invalid)
     assert (caught.value.field, caught.value.message) == ("external_ticket", "Give at most 200 characters.")
+
+
+@pytest.mark.parametrize("value", [None, 0, 1, "", "true", 2, "perhaps"])
+def test_s36_a_switch_that_is_neither_on_nor_off_is_not_guessed(value: object) -> None:
+    """Whoever cannot read a policy denies, with a sentence that says what to do."""
+    assert policy.read_flag(True) is True
+    assert policy.read_flag(False) is False
+    with pytest.raises(Unreadable, match=r"not allowed\. Run: tempadmin doctor$"):
+        policy.read_flag(value)
+
+
+@pytest.mark.parametrize("value", [None, 0, -1, 1.0, True, "60", "soon", TEN_YEARS + 1])
+def test_s36_a_length_of_time_that_is_none_is_not_guessed(value: object) -> None:
+    """Whole seconds from one to ten years, and nothing else."""
+    assert policy.read_seconds(1) == timedelta(seconds=1)
+    assert policy.read_seconds(TEN_YEARS) == timedelta(days=3650)
+    with pytest.raises(Unreadable, match=r"not allowed\. Run: tempadmin doctor$"):
+        policy.read_seconds(value)

@@ -6,6 +6,7 @@ from itertools import product
 
 import pytest
 
+from tempadmin.errors import Unreadable
 from tickets.models import CONFIRM, LOGIN
 from tickets.states import OPEN, TRANSITIONS, WITH_TICKET, EndReason, State, may_follow
 
@@ -65,3 +66,10 @@ def test_open_is_every_state_before_ending() -> None:
 def test_two_states_live_as_long_as_a_ticket() -> None:
     """And each as long as the ticket of its own purpose."""
     assert WITH_TICKET == {"awaiting_confirmation": CONFIRM, "ready": LOGIN}
+
+
+@pytest.mark.parametrize("value", ["", "unheard_of", "ACTIVE", " active", "None"])
+def test_s36_a_state_that_is_none_is_denied(value: str) -> None:
+    """With a sentence that says what to do; never taken for another."""
+    with pytest.raises(Unreadable, match=r"^This request's state cannot be read\. Run: tempadmin doctor$"):
+        State(value)

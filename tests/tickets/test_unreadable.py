@@ -16,6 +16,7 @@ from tests.browser import Browser
 from tests.conftest import POSTGRESQL, SQLITE
 from tests.tickets.evidence import ACME, go_inside, thief, to_return
 from tests.world import CONSOLE, REASON, World
+from tickets.doctor import what_does_not_fit
 from tickets.models import AccessRequest, Ticket
 
 NOBODY = 999_999
@@ -188,3 +189,13 @@ def test_s36_no_button_breaks_on_a_request_that_cannot_be_read(
     ada.get(f"{CONSOLE}/logout")
     assert ada.post(link, {"code": world.next_code()}).status_code in (404, 403, 409, 410), ada.text
     assert sessions_inside() == 0
+
+
+@pytest.mark.parametrize("column", ["state", "kind"])
+def test_the_doctor_names_a_request_that_cannot_be_read(world: World, acme: VirtualInstance, column: str) -> None:
+    """The refused person is sent to it, so it must not fall ill over that row itself."""
+    asked = world.ask(world.signed_in(), "acme")
+    public_id = asked.public_id
+    write("access_requests", column, "unheard_of", row_id=asked.id)
+    named = [one for one in what_does_not_fit(world.runtime) if public_id in one.message and "unheard" in one.message]
+    assert named != []
