@@ -42,7 +42,7 @@ def _prepared(folder: Path, name: str | None = None, **changes: Any) -> Stage:
         cookies, words = prepare(world)
         db.session.remove()
         db.engine.dispose()
-    return Stage(folder, name, world.clock.time, cookies, words)
+    return Stage(folder, world.clock.time, cookies, words, name)
 
 
 @pytest.fixture

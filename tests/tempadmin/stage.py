@@ -33,12 +33,12 @@ class Stage:
     """Where the scene is kept, when it stands still, and what its addresses are made of."""
 
     folder: Path
-    database: str | None
-    """The PostgreSQL database that the scene is in; ``None`` when it is a file in the folder."""
     moment: datetime
     cookies: dict[tuple[str, str], str]
     """A session cookie's secret, by place and person; in the other place it is a foreign one."""
     words: dict[str, str]
+    database: str | None = None
+    """The PostgreSQL database that the scene is in; ``None`` when it is a file in the folder."""
 
     def play(self, build: Build, folder: Path) -> World:
         """Open a copy of the scene in a fresh folder."""

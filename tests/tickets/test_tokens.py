@@ -87,6 +87,10 @@ def test_a_new_ticket_voids_the_former_one_of_its_purpose_only(world: World, req
     )
     for key, purpose in ((second, LOGIN), (confirm, CONFIRM), (other, LOGIN)):
         assert found(world, key, purpose).voided_at is None
+    with transaction():
+        tokens.void(request_id=request_id, now=world.clock.now())
+    assert tokens.live_until(request_id=request_id, now=world.clock.now()) is None
+    assert tokens.live_until(request_id=other_id, now=world.clock.now()) is not None
 
 
 def test_an_end_voids_the_tickets_of_every_purpose(world: World, request_id: int) -> None:
