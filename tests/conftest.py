@@ -83,6 +83,18 @@ def empty_postgresql(cluster: postgresql.Cluster, tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture
+def database_url(database: str, request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """Where processes of their own find a database at this version's schema; ``None``: a file in their folder."""
+    if database == SQLITE:
+        yield None
+        return
+    server = request.getfixturevalue("cluster")
+    name = server.new_database(request.getfixturevalue("empty_postgresql"))
+    yield server.url(name)
+    server.drop(name)
+
+
+@pytest.fixture
 def build(tmp_path: Path, database: str, request: pytest.FixtureRequest) -> Iterator[Build]:
     """Build worlds, each setting by its name; their application context is open until the test ends."""
     opened: list[Any] = []
