@@ -8,7 +8,7 @@ from tests.tickets.killed import KilledServer
 from tests.tickets.killing import BEFORE
 from tests.tickets.servers import wait_for
 
-DEADLINES_SECONDS = 60
+DEADLINES_SECONDS = 40
 
 
 def test_p1_killed_before_any_commit_everybody_can_go_on_and_leave(killed: Callable[..., KilledServer]) -> None:

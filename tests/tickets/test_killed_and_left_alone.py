@@ -9,7 +9,7 @@ from tests.tickets.killing import AFTER
 from tests.tickets.servers import wait_for
 from tickets.states import State
 
-LEASE_AND_LIMITS_SECONDS = 90
+LEASE_AND_LIMITS_SECONDS = 60
 
 
 def test_p1_killed_after_any_commit_and_left_alone_all_of_it_ends_by_itself(
