@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tempadmin.settings import Settings
-from tests.bench.bench import prepare
+from tests.bench.server import prepare
 from tests.scheduler import ticking
 from tests.scheduler.world import wait_for
 
@@ -30,7 +30,7 @@ class Processes:
         folder.mkdir()
         self.folder, self.children = folder, list[subprocess.Popen[bytes]]()
         values = {"data": str(folder), "base_url": "http://localhost:8000", "secret_keys": "k" * 40, **settings}
-        prepare(Settings(**values), operators=1, instances=0)  # type: ignore[arg-type]
+        prepare(Settings(**values), operators=1)  # type: ignore[arg-type]
         values |= {"modules": "instances,scheduler,tickets,ticking", "workers": "4", "mail_url": "none"}
         variables = {f"TEMPADMIN_{name.upper()}": value for name, value in values.items()}
         self.environment = {**os.environ, **variables, "PYTHONPATH": str(Path(ticking.__file__).parent)}

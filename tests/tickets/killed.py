@@ -14,10 +14,11 @@ from pathlib import Path
 
 from tempadmin.accounts.totp import code_at
 from tempadmin.clock import SystemClock
-from tests.bench.bench import SEED, Client
+from tests.bench.client import Client
 from tests.tickets import elsewhere
 from tests.tickets.killing import HEADER
 from tests.tickets.servers import START_SECONDS, Server, wait_for
+from tests.world import SEED
 
 ROOT = Path(__file__).parents[2]
 PEOPLE = 40

@@ -18,7 +18,8 @@ from typing import Any
 from sqlalchemy import create_engine, text
 
 from tempadmin.settings import Settings
-from tests.bench.bench import Client, prepare
+from tests.bench.client import Client
+from tests.bench.server import prepare
 
 START_SECONDS = 30
 PROGRAM = [sys.executable, "-c", "from tempadmin.cli import main; main()"]
@@ -36,7 +37,7 @@ class Server:
         values = {"data": str(folder), "base_url": f"http://localhost:{self.port}", "secret_keys": "k" * 40}
         values |= {"workers": "1", **settings}
         made = Settings(**values)  # type: ignore[arg-type]
-        self.cookies = prepare(made, operators=operators, instances=0)
+        self.cookies = prepare(made, operators=operators)
         self.engine = create_engine(made.database)
         variables = {f"TEMPADMIN_{name.upper()}": value for name, value in values.items()}
         self.environment = {**os.environ, **variables}

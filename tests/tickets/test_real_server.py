@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.bench.bench import STEPS, Client, walk_in
+from tests.bench.client import Client
+from tests.bench.steps import walk_in
 from tests.tickets.servers import Server, wait_for
 
 WITHIN_SECONDS = 30
@@ -33,7 +34,7 @@ def serving(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 @contextmanager
 def entered(server: Server, duration: str) -> Iterator[Client]:
     with closing(Client(server.port, {"tempadmin_session": server.cookies[0]})) as client:
-        walk_in(client, {step: [] for step in STEPS}, duration=duration)
+        walk_in(client, port=server.port, duration=duration)
         yield client
 
 
