@@ -13,7 +13,6 @@ from pathlib import Path
 from types import ModuleType
 
 from flask import Flask
-from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from tempadmin import db as database
@@ -23,7 +22,6 @@ from tempadmin.accounts import web as accounts_web
 from tempadmin.audit import heads, log
 from tempadmin.audit import web as audit_web
 from tempadmin.clock import Clock, SystemClock
-from tempadmin.db import db
 from tempadmin.keys import Keys
 from tempadmin.logs import init_logging
 from tempadmin.outbox import jobs as outbox_jobs
@@ -65,7 +63,6 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
 
     init_logging(app)
     database.init_app(app)
-    Migrate(app, db, directory=str(HERE / "migrations"))
     # In this order before every commit: the acting session's lock, then the audit heads' (design §2).
     database.before_commit(app).extend([sessions.recheck_acting, log.write_collected])
 
