@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,9 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
     log.info(
         "start", base_url=settings.base_url, scheduler=settings.scheduler, cleanup_enabled=settings.cleanup_enabled
     )
+    # What is here before the fork stays for good: left alone by the collector, its pages stay shared by all workers.
+    gc.collect()
+    gc.freeze()
     _Server(app, settings, host=host, port=port).run()
 
 
