@@ -149,11 +149,11 @@ def _table(figures: dict[str, Figures]) -> str:
     """Two tables: the steps, and all else; one column or group of columns per database."""
     columns = ("ms at 1", "ms at 8", "server ms", "statements", "commits")
     kinds = list(figures)
-    rows = ["".join([" " * 26, *(f"{kind:^52}" for kind in kinds)])]
-    rows.append("".join([f"{'step (medians)':<26}", *(f"{name:>10}" for _ in kinds for name in columns)]))
+    rows = ["".join([" " * 26, *(f"{kind:^55}" for kind in kinds)])]
+    rows.append("".join([f"{'step (medians)':<26}", *(f"{name:>11}" for _ in kinds for name in columns)]))
     for step in STEPS:
         cells = [figures[kind].get(f"{step}, {name}") for kind in kinds for name in columns]
-        rows.append("".join([f"{step:<26}", *(f"{'-' if cell is None else f'{cell:.4g}':>10}" for cell in cells)]))
+        rows.append("".join([f"{step:<26}", *(f"{'-' if cell is None else f'{cell:.4g}':>11}" for cell in cells)]))
     rows += ["", "".join([f"{'':<46}", *(f"{kind:>12}" for kind in kinds)])]
     others = [name for name in figures[kinds[0]] if not name.endswith(columns)]
     rows += ["".join([f"{name:<46}", *(f"{figures[kind][name]:>12.2f}" for kind in kinds)]) for name in others]
