@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.tickets.killed import KilledServer
 from tests.tickets.killing import BEFORE
 from tests.tickets.servers import wait_for
@@ -11,6 +13,7 @@ from tests.tickets.servers import wait_for
 DEADLINES_SECONDS = 40
 
 
+@pytest.mark.timeout(240)
 def test_p1_killed_before_any_commit_everybody_can_go_on_and_leave(killed: Callable[..., KilledServer]) -> None:
     """What a directory elsewhere was told and we did not write down is caught up with by itself; nobody is stuck."""
     server = killed()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.tickets.killed import KilledServer
 from tests.tickets.killing import AFTER
 from tests.tickets.servers import wait_for
@@ -12,6 +14,7 @@ from tickets.states import State
 LEASE_AND_LIMITS_SECONDS = 60
 
 
+@pytest.mark.timeout(240)
 def test_p1_killed_after_any_commit_and_left_alone_all_of_it_ends_by_itself(
     killed: Callable[..., KilledServer],
 ) -> None:
