@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import click
 from sqlalchemy import select
 
-from instances import directory, importing, queries, registry
+from instances import directory, importing, inviting, queries, registry
 from instances.demo import demo
 from instances.hosts import instance_url
 from instances.models import VirtualInstance
+from tempadmin.accounts import invitations
 from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, User
 from tempadmin.accounts.people import normalised_email
 from tempadmin.audit.log import Actor
@@ -20,6 +22,7 @@ from tempadmin.cli import with_app
 from tempadmin.db import db
 from tempadmin.errors import NotFound
 from tempadmin.runtime import Runtime
+from tempadmin.web.context import instance_source
 
 OPERATOR = Actor(id=None, name="operator (command line)")
 
@@ -79,8 +82,11 @@ def list_all(runtime: Runtime, search: str, *, as_json: bool) -> None:
 @click.option("--skip-bad", is_flag=True, help="Import the good lines although others are bad.")
 def import_file(runtime: Runtime, file: Path, *, skip_bad: bool) -> None:
     """Import instances from a CSV file with the columns web_id, name and host."""
-    with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-        good, bad = importing.read(lines, runtime=runtime)
+    with (
+        file.open(encoding="utf-8-sig", errors="replace", newline="") as lines,
+        click.progressbar(length=file.stat().st_size, label="Checking", file=sys.stderr) as bar,
+    ):
+        good, bad = importing.read(_counted(lines, bar.update), runtime=runtime)
     for line, problem in bad:
         click.echo(f"line {line}: {problem}", err=True)
     if bad and not skip_bad:
@@ -94,8 +100,19 @@ def import_file(runtime: Runtime, file: Path, *, skip_bad: bool) -> None:
 @instance.command("archive")
 @with_app
 @click.argument("web_id")
-def archive(runtime: Runtime, web_id: str) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def archive(runtime: Runtime, web_id: str, *, yes: bool) -> None:
     """Archive an instance: it answers no more, and all accesses to it end at once."""
+    row = _find(web_id)
+    if row.archived_at is None and not row.is_default and not yes:
+        people, sessions = queries.what_ends(instance_id=row.id, now=runtime.now())
+        click.echo(
+            f"{row.name} ({instance_url(row, runtime.settings)}) will answer no more; there is no way back.", err=True
+        )
+        click.echo(
+            f"Its {people} accounts can sign in no more, and {sessions} sessions end now, support too.", err=True
+        )
+        click.confirm("Archive it?", abort=True, err=True)
     registry.archive_instance(web_id=web_id, actor=OPERATOR, runtime=runtime)
     click.echo(f"{web_id} is archived.")
 
@@ -112,10 +129,14 @@ def user() -> None:
 @click.option("--name", required=True)
 @click.option("--administrator", is_flag=True, help="Let the person manage people and settings there.")
 def invite(runtime: Runtime, web_id: str, email: str, name: str, *, administrator: bool) -> None:
-    """Invite a person by mail."""
+    """Invite a person by mail; where there is no mail, print the link this once."""
     role = ADMINISTRATOR if administrator else MEMBER
-    directory.invite(acting=_acting(web_id), email=email, full_name=name, role=role, runtime=runtime)
+    invited = inviting.invite(acting=_acting(web_id), email=email, full_name=name, role=role, runtime=runtime)
     click.echo(f"{email} is invited.")
+    there = instance_source().by_id(_find(web_id).id)
+    if runtime.settings.mail == "none" and there is not None:
+        click.echo("No mail goes out here. Hand this link over by a safe way. It works once, for three days:\n")
+        click.echo(invitations.link(there, invited.key))
 
 
 @user.command("list")
@@ -150,6 +171,12 @@ def disable(runtime: Runtime, web_id: str, email: str) -> None:
         raise NotFound(f"There is no {email} at {web_id}.")
     directory.deactivate(acting=acting, user_id=user_id, runtime=runtime)
     click.echo(f"{email} is disabled.")
+
+
+def _counted(lines: Iterable[str], progress: Callable[[int], None]) -> Iterator[str]:
+    for line in lines:
+        progress(len(line.encode()))
+        yield line
 
 
 def _find(web_id: str) -> VirtualInstance:

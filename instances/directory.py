@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from sqlalchemy import or_
 
 from instances.queries import visible
-from tempadmin.accounts import authority, invitations
+from tempadmin.accounts import authority
 from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, OMNIADMIN, User
-from tempadmin.accounts.people import add_user, cleaned_name, refuse_reserved
+from tempadmin.accounts.people import cleaned_name, refuse_reserved
 from tempadmin.audit.log import Actor, record
 from tempadmin.db import db, retried_once, transaction
 from tempadmin.errors import Conflict, Forbidden, Invalid, NotFound
-from tempadmin.outbox.queue import enqueue
 from tempadmin.runtime import Runtime
 
-INVITATION = "invitation"
 ROLES = (MEMBER, ADMINISTRATOR)
 
 
@@ -33,41 +31,6 @@ class Acting:
     instance_id: int
     actor: Actor
     request_id: int | None
-
-
-@retried_once
-def invite(*, acting: Acting, email: str, full_name: str, role: str, runtime: Runtime) -> int:
-    """Invite a new person by mail; return the account's id. What a support session invites is marked (S25).
-
-    Raises
-    ------
-    Invalid, Conflict
-        When address, name or role cannot be taken.
-    """
-    _check_role(role)
-    with transaction():
-        now = runtime.now()
-        user = add_user(
-            instance_id=acting.instance_id,
-            email=email,
-            full_name=full_name,
-            role=role,
-            now=now,
-            runtime=runtime,
-            made_in_request_id=acting.request_id,
-        )
-        key = invitations.invite(user=user, purpose=invitations.JOIN, now=now, runtime=runtime)
-        enqueue(
-            INVITATION,
-            recipient=user.email,
-            ids={"user": user.id, "inviter": acting.actor.id or 0},
-            secret=key,
-            useful_until=now + invitations.LIFETIME,
-            now=now,
-            runtime=runtime,
-        )
-        _record("user.invited", user, acting, runtime, role=role)
-        return user.id
 
 
 @retried_once
@@ -84,9 +47,9 @@ def edit(*, acting: Acting, user_id: int, full_name: str, role: str | None, runt
         When the name cannot be taken, or the last administrator would lose the role.
     """
     if role is not None:
-        _check_role(role)
+        check_role(role)
     with transaction():
-        user, others = _locked(acting, user_id)
+        user, others = locked_person(acting, user_id)
         full_name = cleaned_name(full_name)
         refuse_reserved(email=user.email, full_name=full_name, settings=runtime.settings)
         if role is not None and role != user.role:
@@ -103,7 +66,7 @@ def edit(*, acting: Acting, user_id: int, full_name: str, role: str | None, runt
             )
         user.full_name = full_name
         _mark(user, acting)
-        _record("user.edited", user, acting, runtime, name=full_name, role=user.role)
+        record_change("user.edited", user, acting, runtime, name=full_name, role=user.role)
 
 
 @retried_once
@@ -118,7 +81,7 @@ def deactivate(*, acting: Acting, user_id: int, runtime: Runtime) -> None:
         When it is oneself, the last active administrator, or somebody who is deactivated already.
     """
     with transaction():
-        user, others = _locked(acting, user_id)
+        user, others = locked_person(acting, user_id)
         if user.id == acting.user_id:
             raise Conflict("You cannot deactivate yourself. Another administrator can.")
         if not user.active:
@@ -133,7 +96,7 @@ def deactivate(*, acting: Acting, user_id: int, runtime: Runtime) -> None:
             at=runtime.now(),
         )
         _mark(user, acting)
-        _record("user.deactivated", user, acting, runtime)
+        record_change("user.deactivated", user, acting, runtime)
 
 
 @retried_once
@@ -148,16 +111,16 @@ def activate(*, acting: Acting, user_id: int, runtime: Runtime) -> None:
         When somebody else let them in a moment ago.
     """
     with transaction():
-        user, _others = _locked(acting, user_id)
+        user, _others = locked_person(acting, user_id)
         if user.active:
             raise Conflict(f"{user.full_name} is active already.")
         user.active = True
         if acting.request_id is not None:  # whom support lets in again decides nothing, like whoever is new (S25)
             user.made_in_request_id, user.vouched_at = acting.request_id, None
-        _record("user.activated", user, acting, runtime)
+        record_change("user.activated", user, acting, runtime)
 
 
-def _locked(acting: Acting, user_id: int) -> tuple[User, list[User]]:
+def locked_person(acting: Acting, user_id: int) -> tuple[User, list[User]]:
     """Lock a visible person of this instance, and its administrators; return both, the person apart.
 
     Everybody else does not exist here (P6, S31). The administrators are locked with the person, by ascending id: of
@@ -188,12 +151,14 @@ def _keep_an_administrator(user: User, others: list[User]) -> None:
         raise Conflict(f"{user.full_name} is the last active administrator here. Make somebody else one first.")
 
 
-def _check_role(role: str) -> None:
+def check_role(role: str) -> None:
+    """Raise ``Invalid`` for what is no role of an instance."""
     if role not in ROLES:
         raise Invalid("Choose member or administrator.", field="role")
 
 
-def _record(event: str, user: User, acting: Acting, runtime: Runtime, **details: str) -> None:
+def record_change(event: str, user: User, acting: Acting, runtime: Runtime, **details: str) -> None:
+    """Record what was done to a person, in the open transaction."""
     record(
         event,
         instance_id=acting.instance_id,

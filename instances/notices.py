@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask
 
-from instances.directory import INVITATION
+from instances.inviting import INVITATION
 from tempadmin.accounts import invitations
 from tempadmin.accounts.models import User
 from tempadmin.db import db

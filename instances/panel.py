@@ -10,13 +10,13 @@ from werkzeug.wrappers import Response
 from wtforms import EmailField, SelectField, StringField, SubmitField
 from wtforms.validators import DataRequired, Length
 
-from instances import directory, queries
+from instances import directory, inviting, queries
 from instances.acting import acting_now
 from instances.models import VirtualInstance
 from instances.preferences import change_preferences
 from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, User
 from tempadmin.db import db
-from tempadmin.errors import Conflict, Invalid, NotFound
+from tempadmin.errors import Conflict, Invalid, NotFound, RateLimited
 from tempadmin.runtime import current_runtime
 from tempadmin.web.context import current_instance
 from tempadmin.web.deeds import tell_deed
@@ -83,12 +83,13 @@ def list_users() -> str:
 
 @blueprint.route("/users/invite", methods=["GET", "POST"])
 @allow(ADMINISTRATOR, place="customer", support=True)
-def invite() -> str | Response | tuple[str, int]:
+def invite() -> str | Response | tuple[str, int, dict[str, str]]:
     """Invite a new person."""
     form = InviteForm()
+    refused: tuple[int, dict[str, str]] = (400, {})
     if form.validate_on_submit():
         try:
-            directory.invite(
+            inviting.invite(
                 acting=acting_now(),
                 email=form.email.data or "",
                 full_name=form.full_name.data or "",
@@ -99,11 +100,15 @@ def invite() -> str | Response | tuple[str, int]:
             _show(error, form, otherwise="email")
         except Conflict as error:
             _show(error, form, otherwise="email")
+        except RateLimited as error:
+            form.form_errors.append(error.message)
+            refused = 429, {"Retry-After": str(error.retry_after)}
         else:
             tell_deed(f"Invited {form.full_name.data}")
             flash(f"{form.full_name.data} is invited; the mail is on its way.", "success")
             return redirect(url_for("panel.list_users"), 303)
-    return render_template("instances/invite.html", form=form), 400 if form.is_submitted() else 200
+    page = render_template("instances/invite.html", form=form)
+    return (page, *refused) if form.is_submitted() else page
 
 
 @blueprint.route("/users/<int:user_id>", methods=["GET", "POST"])
@@ -143,9 +148,22 @@ def edit_user(user_id: int) -> str | Response | tuple[str, int]:
         form=form,
         locked=locked,
         deactivate_url=url_for("panel.deactivate", user_id=user.id) if user.active and not myself else None,
+        invite_again_url=url_for("panel.invite_again", user_id=user.id)
+        if inviting.can_be_invited_again(user)
+        else None,
         activate_url=None if user.active else url_for("panel.activate", user_id=user.id),
     )
     return page, 400 if form.is_submitted() else 200
+
+
+@blueprint.post("/users/<int:user_id>/invite-again")
+@allow(ADMINISTRATOR, place="customer", support=True)
+def invite_again(user_id: int) -> Response:
+    """Send a new invitation to somebody who never chose a password."""
+    inviting.invite_again(acting=acting_now(), user_id=user_id, runtime=current_runtime())
+    tell_deed(f"Sent the invitation of {_find_user(user_id).full_name} again")
+    flash("A new invitation is on its way; the former link is worthless now.", "success")
+    return redirect(url_for("panel.edit_user", user_id=user_id), 303)
 
 
 @blueprint.post("/users/<int:user_id>/deactivate")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Select, or_, select
+from datetime import datetime
+
+from sqlalchemy import Select, func, or_, select
 
 from instances.models import VirtualInstance
-from tempadmin.accounts.models import REGULAR, User
+from tempadmin.accounts.models import REGULAR, LoginSession, User
+from tempadmin.db import db
 
 SORTS = {
     "name": VirtualInstance.name,
@@ -43,3 +46,12 @@ def people(*, instance_id: int, search: str = "") -> Select[User]:
             or_(User.full_name.icontains(search, autoescape=True), User.email.icontains(search, autoescape=True))
         )
     return query.order_by(User.full_name, User.id)
+
+
+def what_ends(*, instance_id: int, now: datetime) -> tuple[int, int]:
+    """Count the accounts and the live sessions that an archiving ends; temporary accounts are not counted (P6)."""
+    people = visible(instance_id=instance_id).with_only_columns(func.count())
+    sessions = select(func.count()).where(
+        LoginSession.instance_id == instance_id, LoginSession.ended_at.is_(None), LoginSession.expires_at > now
+    )
+    return db.session.scalar(people) or 0, db.session.scalar(sessions) or 0

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import ModuleType
 
 from flask import Flask
-from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from tempadmin import db as database
@@ -23,12 +22,11 @@ from tempadmin.accounts import web as accounts_web
 from tempadmin.audit import heads, log
 from tempadmin.audit import web as audit_web
 from tempadmin.clock import Clock, SystemClock
-from tempadmin.db import db
 from tempadmin.keys import Keys
 from tempadmin.logs import init_logging
 from tempadmin.outbox import jobs as outbox_jobs
 from tempadmin.runtime import EXTENSION, Runtime
-from tempadmin.settings import Settings, SettingsError, load_settings
+from tempadmin.settings import Settings, SettingsError, debug_problems, load_settings, module_problems
 from tempadmin.web import errors, guard, limits, pages, security
 
 HERE = Path(__file__).parent
@@ -52,7 +50,6 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
         When the settings are nonsense, a module is unknown, or debug is on (S43).
     """
     settings = settings or load_settings()
-    _refuse_debug()
     modules = _load(settings)
     runtime = Runtime(settings=settings, clock=clock or SystemClock(), keys=Keys(settings.keys()))
     app = Flask("tempadmin", root_path=str(HERE), template_folder=str(_templates()), static_folder="static")
@@ -66,7 +63,6 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
 
     init_logging(app)
     database.init_app(app)
-    Migrate(app, db, directory=str(HERE / "migrations"))
     # In this order before every commit: the acting session's lock, then the audit heads' (design §2).
     database.before_commit(app).extend([sessions.recheck_acting, log.write_collected])
 
@@ -90,29 +86,16 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
 
 def _load(settings: Settings) -> list[ModuleType]:
     """Import the named modules, and the tables of all that are installed: every table exists always."""
-    modules, problems = [], []
-    for name in settings.modules:
-        if not name.isidentifier() or find_spec(name) is None:
-            problems.append(f"modules: there is no module {name!r}")
-        elif not hasattr(module := import_module(name), "init_app"):
-            problems.append(f"modules: {name!r} has no init_app")
-        else:
-            modules.append(module)
-    if "tickets" in settings.modules and "scheduler" not in settings.modules:
-        problems.append("modules: 'tickets' needs 'scheduler': without it nobody would remove what was left behind")
-    if "instances" not in settings.modules:
-        problems.append("modules: 'instances' is needed: without it no host name leads anywhere")
+    problems = debug_problems(os.environ) + module_problems(settings.modules)
+    unknown = {name for name in settings.modules if not name.isidentifier() or find_spec(name) is None}
+    modules = [import_module(name) for name in settings.modules if name not in unknown]
+    problems += [f"modules: {one.__name__!r} has no init_app" for one in modules if not hasattr(one, "init_app")]
     if problems:
         raise SettingsError(problems)
     for name in SHIPPED_MODULES:
         if find_spec(name) is not None:
             import_module(f"{name}.models")
     return modules
-
-
-def _refuse_debug() -> None:
-    if os.environ.get("FLASK_DEBUG", "").lower() not in ("", "0", "false", "no"):
-        raise SettingsError(["FLASK_DEBUG: debug must be off: its console runs any code for anybody"])
 
 
 def _templates() -> Path:

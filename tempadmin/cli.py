@@ -11,7 +11,7 @@ from datetime import timedelta
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import click
 from pydantic import TypeAdapter, ValidationError
@@ -19,11 +19,10 @@ from sqlalchemy.exc import DBAPIError
 
 from tempadmin.errors import DomainError
 from tempadmin.runtime import Runtime
-from tempadmin.settings import SettingsError, load_settings
+from tempadmin.settings import DEFAULT_MODULES, SettingsError, load_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-DEFAULT_MODULES = ("instances", "scheduler", "tickets")
 GROUND_FLOOR = ("tempadmin.serving", "tempadmin.accounts.cli", "tempadmin.audit.cli", "tempadmin.doctor.cli")
 
 data_option = click.option(
@@ -54,16 +53,27 @@ def duration_option(name: str, **kwargs: Any) -> Callable[[F], F]:
     return click.option(name, type=_DurationType(), **kwargs)
 
 
-def with_app(command: F) -> F:
+@overload
+def with_app(command: F) -> F: ...
+@overload
+def with_app(*, any_schema: bool) -> Callable[[F], F]: ...
+def with_app(command: F | None = None, *, any_schema: bool = False) -> F | Callable[[F], F]:
     """Give a command ``--data``, an application context, and the runtime as its first argument.
 
-    Problems end in one line per problem on standard error: exit code 2 for settings, 1 for everything else.
+    Problems end in one line per problem on standard error: exit code 2 for settings and for a database of another
+    version (unless ``any_schema``), 1 for everything else.
     """
+    if command is None:
+        return functools.partial(_with_app, any_schema=any_schema)
+    return _with_app(command, any_schema=any_schema)
 
+
+def _with_app(command: F, *, any_schema: bool) -> F:
     @data_option
     @functools.wraps(command)
     def run(*args: Any, data: Path | None, **kwargs: Any) -> Any:
-        from tempadmin.app import create_app  # noqa: PLC0415 - `--help` must not wait for the whole application
+        from tempadmin import schema  # noqa: PLC0415 - `--help` must not wait for the whole application
+        from tempadmin.app import create_app  # noqa: PLC0415
         from tempadmin.db import db  # noqa: PLC0415
         from tempadmin.runtime import current_runtime  # noqa: PLC0415
 
@@ -72,6 +82,9 @@ def with_app(command: F) -> F:
             with app.app_context():
                 runtime: Runtime = current_runtime()
                 try:
+                    problem = None if any_schema else schema.why_unusable()
+                    if problem is not None:
+                        raise SettingsError([problem])
                     return command(runtime, *args, **kwargs)
                 finally:
                     db.session.remove()

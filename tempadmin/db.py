@@ -8,7 +8,7 @@ the audit events) must not depend on anybody's memory.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar, cast
@@ -18,13 +18,17 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import DateTime, Dialect, Engine, MetaData, Update, event, inspect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
+
+from tempadmin.errors import Unreadable
 
 LOCK_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_SECONDS = 30
 SERIALIZATION_FAILURE, DEADLOCK = "40001", "40P01"
+READ_ONLY = "25006"
 BEFORE_COMMIT = "tempadmin.before_commit"
 AFTER_COMMIT = "after_commit"
 
@@ -64,6 +68,18 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError("a moment needs its offset")
         return value.astimezone(UTC)
 
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:
+        """Refuse what is no moment: SQLite keeps any text (S36)."""
+        read = cast("Callable[[Any], datetime | None]", super().result_processor(dialect, coltype))
+
+        def checked(value: Any) -> datetime | None:
+            try:
+                return read(value)
+            except (TypeError, ValueError) as error:
+                raise Unreadable("A moment in the database cannot be read. Run: tempadmin doctor") from error
+
+        return checked
+
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Hand the moment back aware."""
         if value is None:
@@ -77,9 +93,11 @@ def engine_options(url: str) -> dict[str, Any]:
         return {"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}, "hide_parameters": True}
     limits = f"-c lock_timeout={LOCK_TIMEOUT_SECONDS}s -c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s"
     return {
-        "connect_args": {"options": limits},
+        # Without it a server that swallows packets holds a request for minutes.
+        "connect_args": {"options": limits, "connect_timeout": LOCK_TIMEOUT_SECONDS},
         "hide_parameters": True,
         "pool_pre_ping": True,
+        "pool_timeout": LOCK_TIMEOUT_SECONDS,
         "pool_size": 5,
         "max_overflow": 10,
     }
@@ -164,6 +182,14 @@ def retried_once(use_case: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
+def is_outage(error: SQLAlchemyError) -> bool:
+    """Tell whether the database is away, locked, full or read-only: the same may well succeed a little later."""
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
+        return True
+    # A standby server's refusal is an "internal error" to the driver (measured).
+    return getattr(getattr(error, "orig", None), "sqlstate", None) == READ_ONLY
+
+
 def lock(model: type[M], identity: int) -> M | None:
     """Read a row again and lock it until the transaction ends (SQLite: the writer's lock is held already)."""
     return db.session.get(model, identity, with_for_update=True, populate_existing=True)
@@ -179,12 +205,18 @@ def lock_or_make(model: type[M], identity: int | str, **first: Any) -> M:
     first
         What the row holds when nobody has made it yet.
     """
+    return lock_or_make_all(model, [identity], **first)[identity]
+
+
+def lock_or_make_all(model: type[M], identities: Sequence[Any], **first: Any) -> dict[Any, M]:
+    """Do for many rows, in the order given, what ``lock_or_make`` does for one; still one statement."""
     insert = postgresql.insert if db.session.get_bind().dialect.name == "postgresql" else sqlite.insert
     (key,) = inspect(model).primary_key
-    new = insert(model).values({key.name: identity, **first})
+    new = insert(model).values([{key.name: identity, **first} for identity in identities])
     # An UPDATE of the key to itself changes nothing, and locks.
     found = new.on_conflict_do_update(index_elements=[key], set_={key.name: new.excluded[key.name]}).returning(model)
-    return db.session.scalars(found, execution_options={"populate_existing": True}).one()
+    rows = db.session.scalars(found, execution_options={"populate_existing": True})
+    return {getattr(row, key.name): row for row in rows}
 
 
 def claimed(statement: Update) -> bool:

@@ -25,6 +25,10 @@ class Forbidden(DomainError):
     """The asker may know of it, and may not do it (403)."""
 
 
+class Unreadable(Forbidden):
+    """What the database says cannot be read, so nothing is allowed (403, S36)."""
+
+
 class Conflict(DomainError):
     """The world has moved on since the page was made: a stale button, a late ticket, a lost race (409)."""
 

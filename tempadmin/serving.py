@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from pathlib import Path
 from typing import Any
 
-import alembic.command
-import alembic.config
 import click
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
@@ -20,10 +17,10 @@ from tempadmin.cli import data_option, reported, with_app
 from tempadmin.db import db
 from tempadmin.jobs import Stopper, background
 from tempadmin.logs import log
-from tempadmin.runtime import Runtime, current_runtime
+from tempadmin.runtime import Runtime, application, current_runtime
+from tempadmin.schema import MIGRATIONS, is_newer, why_unusable
 from tempadmin.settings import Settings, SettingsError, load_settings
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 THREADS = 4
 
 
@@ -34,18 +31,24 @@ def register(group: click.Group) -> None:
 
 
 def upgrade_database() -> None:
-    """Bring the schema to this version; needs an application context."""
+    """Bring the schema to this version; needs an application context.
+
+    Raises
+    ------
+    SettingsError
+        When a newer version made it: nothing here knows how to go back.
+    """
+    # Alembic is a fifth of what there is to import, and serving needs none of it.
+    from alembic import command  # noqa: PLC0415
+    from flask_migrate import Migrate  # noqa: PLC0415
+
     logging.getLogger("alembic").setLevel(logging.WARNING)
     if db.engine.url.database and db.engine.dialect.name == "sqlite":
         Path(db.engine.url.database).parent.mkdir(parents=True, exist_ok=True)
-    alembic.command.upgrade(_alembic(), "head")
-
-
-def schema_is_current() -> bool:
-    """Tell whether the database has this version's schema; needs an application context."""
-    with db.engine.connect() as connection:
-        present = MigrationContext.configure(connection).get_current_heads()
-    return set(present) == set(ScriptDirectory.from_config(_alembic()).get_heads())
+    if is_newer():
+        raise SettingsError([str(why_unusable())])
+    config: Any = Migrate(application(), db, directory=str(MIGRATIONS)).get_config()
+    command.upgrade(config, "head")
 
 
 def serve(settings: Settings, *, host: str, port: int) -> None:
@@ -58,16 +61,22 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
     """
     app = create_app(settings)
     with app.app_context():
-        if not schema_is_current():
-            raise SettingsError(["the database is not at this version's schema; run: tempadmin db upgrade"])
-        if carriers := carriers_of_reserved_names(settings):
-            raise SettingsError([f"user_prefix, user_email_domain: regular accounts carry them: {', '.join(carriers)}"])
-        # Forked connections would be shared by all workers.
-        db.session.remove()
-        db.engine.dispose()
+        try:
+            if (problem := why_unusable()) is not None:
+                raise SettingsError([problem])
+            if carriers := carriers_of_reserved_names(settings):
+                named = ", ".join(carriers)
+                raise SettingsError([f"user_prefix, user_email_domain: regular accounts carry them: {named}"])
+        finally:
+            # Forked connections would be shared by all workers.
+            db.session.remove()
+            db.engine.dispose()
     log.info(
         "start", base_url=settings.base_url, scheduler=settings.scheduler, cleanup_enabled=settings.cleanup_enabled
     )
+    # What is here before the fork stays for good: left alone by the collector, its pages stay shared by all workers.
+    gc.collect()
+    gc.freeze()
     _Server(app, settings, host=host, port=port).run()
 
 
@@ -126,15 +135,9 @@ def database_commands() -> None:
 
 
 @database_commands.command("upgrade")
-@with_app
+@with_app(any_schema=True)
 def upgrade(_runtime: Runtime) -> None:
     """Bring the database to this version's schema."""
     current_runtime().settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     upgrade_database()
     click.echo("The database is at this version's schema.")
-
-
-def _alembic() -> alembic.config.Config:
-    config = alembic.config.Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    return config

@@ -7,22 +7,30 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from tempadmin.crontab import cron_trigger
+from tempadmin.setting_types import (
+    CleanupSchedule,
+    DatabaseUrl,
+    Duration,
+    MailUrl,
+    Origin,
+    SecretKeys,
+    Words,
+    split_words,
+)
 
 ENVIRONMENT_PREFIX = "TEMPADMIN_"
 TOML_NAME = "tempadmin.toml"
-SHORTEST_KEY = 32
+DEFAULT_MODULES = ("instances", "scheduler", "tickets")
 
 
 class SettingsError(Exception):
@@ -33,80 +41,16 @@ class SettingsError(Exception):
         self.problems = problems
 
 
-def _seconds(value: object) -> object:
-    """Read ``300`` and ``"300"`` as seconds; ISO 8601 such as ``PT5M`` is left to pydantic."""
-    if isinstance(value, str) and re.fullmatch(r"[0-9]+", value.strip()):
-        return timedelta(seconds=int(value))
-    if isinstance(value, int) and not isinstance(value, bool):
-        return timedelta(seconds=value)
-    return value
-
-
-def _at_least_a_second(value: timedelta) -> timedelta:
-    if value < timedelta(seconds=1):
-        raise ValueError("must be one second or more")
-    return value
-
-
-def _words(value: object) -> object:
-    return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
-
-
-def _long_enough(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-    if not keys:
-        raise ValueError("at least one key is needed")
-    if any(len(key.get_secret_value()) < SHORTEST_KEY for key in keys):
-        raise ValueError(f"every key needs {SHORTEST_KEY} characters or more, from a good random source")
-    return keys
-
-
-def _origin(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an address such as https://console.example.com")
-    if parts.path.strip("/") or parts.query or parts.fragment or parts.username:
-        raise ValueError("must be scheme, host and perhaps port, with nothing after it")
-    host = parts.hostname
-    if parts.scheme == "http" and not (host in ("localhost", "127.0.0.1", "::1") or host.endswith(".localhost")):
-        raise ValueError("must be https (http is for localhost only)")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
-
-
-def _database(value: str) -> str:
-    if value.startswith(("postgresql+psycopg://", "sqlite:///")):
-        return value
-    raise ValueError("must start with sqlite:/// or postgresql+psycopg://")
-
-
-def _mail(value: str) -> str:
-    parts = urlsplit(value)
-    if value in ("none", "console:") or parts.scheme == "file":
-        return value
-    if parts.scheme in ("smtp", "smtps") and parts.hostname:
-        return value
-    raise ValueError("must be smtp://…, smtps://…, file:FOLDER, console: or none")
-
-
-def _crontab(value: str) -> str:
-    cron_trigger(value)
-    return value
-
-
-Duration = Annotated[timedelta, BeforeValidator(_seconds), AfterValidator(_at_least_a_second)]
-Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
-SecretKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_words), AfterValidator(_long_enough)]
-
-
 class Settings(BaseSettings):
     """Everything that an operator can choose; durations are ``timedelta``."""
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, frozen=True, extra="forbid")
 
     data: Path = Path("data")
-    database_url: Annotated[str, AfterValidator(_database)] | None = None
-    base_url: Annotated[str, AfterValidator(_origin)]
+    database_url: DatabaseUrl | None = None
+    base_url: Origin
     secret_keys: SecretKeys
-    modules: Words = ("instances", "scheduler", "tickets")
+    modules: Words = DEFAULT_MODULES
 
     user_prefix: str = Field("liferay_online", pattern=r"^[a-z][a-z0-9_]{2,30}$")
     user_email_domain: str = Field("liferayonline.com", pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9-]+)+$")
@@ -114,7 +58,7 @@ class Settings(BaseSettings):
     ticket_ttl: Duration = timedelta(minutes=5)
     approval_ttl: Duration = timedelta(hours=24)
     default_duration: Duration = timedelta(hours=1)
-    max_duration: Duration = timedelta(hours=8)
+    max_duration: Duration = Field(timedelta(hours=8), validate_default=True)
     idle_timeout: Duration = timedelta(minutes=30)
     session_lifetime: Duration = timedelta(hours=12)
     session_idle: Duration = timedelta(hours=1)
@@ -123,11 +67,11 @@ class Settings(BaseSettings):
     require_customer: bool = False
 
     cleanup_enabled: bool = False
-    cleanup_schedule: Annotated[str, AfterValidator(_crontab)] = "0 3 * * *"
+    cleanup_schedule: CleanupSchedule = "0 3 * * *"
     cleanup_min_age: Duration = timedelta(hours=24)
     scheduler: Literal["embedded", "external"] = "embedded"
 
-    mail_url: Annotated[str, AfterValidator(_mail)] | None = None
+    mail_url: MailUrl | None = None
     mail_from: str = Field("tempadmin@localhost", pattern=r"^[^\s@]+@[^\s@]+$")
     trusted_proxies: int = Field(0, ge=0, le=10)
     workers: int = Field(2, ge=1, le=64)
@@ -145,13 +89,21 @@ class Settings(BaseSettings):
         """Let the environment beat what the file (passed as arguments) says."""
         return env_settings, init_settings
 
-    @model_validator(mode="after")
-    def _fit_together(self) -> Settings:
-        if self.default_duration > self.max_duration:
+    # Judged beside its field and not after all of them, or other problems would hide this one.
+    @field_validator("max_duration")
+    @classmethod
+    def _holds_the_default(cls, value: timedelta, others: ValidationInfo) -> timedelta:
+        default = others.data.get("default_duration")
+        if default is not None and default > value:
             raise ValueError("default_duration must not be longer than max_duration")
-        if self.confirm_by_mail and self.mail_url == "none":
+        return value
+
+    @field_validator("mail_url")
+    @classmethod
+    def _carries_what_it_must(cls, value: str | None, others: ValidationInfo) -> str | None:
+        if value == "none" and others.data.get("confirm_by_mail"):
             raise ValueError("confirm_by_mail needs a mail_url other than none")
-        return self
+        return value
 
     @property
     def database(self) -> str:
@@ -193,7 +145,7 @@ def load_settings(data: Path | None = None, *, environment: Mapping[str, str] | 
     """
     environment = os.environ if environment is None else environment
     folder = data or Path(environment.get(ENVIRONMENT_PREFIX + "DATA", "data"))
-    problems = _misspelt(environment)
+    problems = [*debug_problems(environment), *_misspelt(environment)]
     values: dict[str, Any] = {}
     try:
         values = tomllib.loads((folder / TOML_NAME).read_text("utf-8"))
@@ -204,10 +156,34 @@ def load_settings(data: Path | None = None, *, environment: Mapping[str, str] | 
     try:
         settings = Settings(**{**values, "data": folder})
     except ValidationError as error:
-        raise SettingsError(problems + [_line(one) for one in error.errors()]) from None
+        named = environment.get(ENVIRONMENT_PREFIX + "MODULES", values.get("modules"))
+        problems += [_line(one) for one in error.errors()]
+        words = split_words(named) if named else DEFAULT_MODULES
+        if isinstance(words, tuple | list):
+            problems += module_problems(tuple(str(word) for word in words))
+        raise SettingsError(problems) from None
     if problems:
         raise SettingsError(problems)
     return settings.model_copy(update={"data": folder})
+
+
+def debug_problems(environment: Mapping[str, str]) -> list[str]:
+    """Say that debug must be off (S43)."""
+    if environment.get("FLASK_DEBUG", "").lower() in ("", "0", "false", "no"):
+        return []
+    return ["FLASK_DEBUG: debug must be off: its console runs any code for anybody"]
+
+
+def module_problems(names: tuple[str, ...]) -> list[str]:
+    """Say what is wrong with a choice of modules, as far as can be told without importing them."""
+    problems = [
+        f"modules: there is no module {name!r}" for name in names if not name.isidentifier() or find_spec(name) is None
+    ]
+    if "tickets" in names and "scheduler" not in names:
+        problems.append("modules: 'tickets' needs 'scheduler': without it nobody would remove what was left behind")
+    if "instances" not in names:
+        problems.append("modules: 'instances' is needed: without it no host name leads anywhere")
+    return problems
 
 
 def _line(error: Any) -> str:

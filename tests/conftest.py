@@ -38,6 +38,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("database", kinds, indirect=True, scope="function")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out a parameter that speaks of the other database (the mark stands on the parameter itself)."""
+    items[:] = [item for item in items if _belongs(item)]
+
+
+def _belongs(item: pytest.Item) -> bool:
+    kind = getattr(item, "callspec", None) and item.callspec.params.get("database")  # type: ignore[attr-defined]
+    other = {SQLITE: POSTGRESQL, POSTGRESQL: SQLITE}.get(str(kind))
+    return other is None or item.get_closest_marker(f"only_{other}") is None
+
+
 @pytest.fixture
 def database(request: pytest.FixtureRequest) -> str:
     """Which database a test runs on."""
@@ -72,21 +83,33 @@ def empty_postgresql(cluster: postgresql.Cluster, tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture
+def database_url(database: str, request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """Where processes of their own find a database at this version's schema; ``None``: a file in their folder."""
+    if database == SQLITE:
+        yield None
+        return
+    server = request.getfixturevalue("cluster")
+    name = server.new_database(request.getfixturevalue("empty_postgresql"))
+    yield server.url(name)
+    server.drop(name)
+
+
+@pytest.fixture
 def build(tmp_path: Path, database: str, request: pytest.FixtureRequest) -> Iterator[Build]:
     """Build worlds, each setting by its name; their application context is open until the test ends."""
     opened: list[Any] = []
     names: dict[Path, str] = {}
 
-    def make(folder: str = "data", **changes: Any) -> World:
+    def make(folder: str = "data", *, copy_of: str | None = None, **changes: Any) -> World:
         data = tmp_path / folder
-        new = not data.exists()
+        new = copy_of is not None or not data.exists()
         data.mkdir(exist_ok=True)
         if database == POSTGRESQL and "database_url" not in changes:
             server = request.getfixturevalue("cluster")
             if new:
-                names[data] = server.new_database(request.getfixturevalue("empty_postgresql"))
+                names[data] = server.new_database(copy_of or request.getfixturevalue("empty_postgresql"))
             changes["database_url"] = server.url(names[data])
-        elif new:
+        elif new and copy_of is None:
             shutil.copy(request.getfixturevalue("empty_sqlite"), data / "tempadmin.db")
         world = make_world(data, **changes)
         context = world.app.app_context()

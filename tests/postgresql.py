@@ -53,8 +53,8 @@ def available() -> bool:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
-    """Start a cluster; end it by its own process id."""
+def cluster(*, fsync: str = "off") -> Iterator[Cluster]:
+    """Start a cluster; end it by its own process id. Nothing in it must outlive a test: only a bench wants fsync."""
     programs = PROGRAMS[-1].parent
     folder = Path(tempfile.mkdtemp(prefix="tempadmin-pg-"))
     as_user: list[str] = []
@@ -69,7 +69,7 @@ def cluster() -> Iterator[Cluster]:
         "listen_addresses": "127.0.0.1",
         "port": str(port),
         "unix_socket_directories": str(folder),
-        "fsync": "off",
+        "fsync": fsync,
         "max_connections": "300",
         "shared_buffers": "64MB",
     }

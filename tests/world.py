@@ -84,12 +84,12 @@ class World:
     def user(self, instance: VirtualInstance, address: str, *, role: str = MEMBER, **columns: Any) -> User:
         """Add a person who can sign in with PASSWORD."""
         columns.setdefault("full_name", address.partition("@")[0].title())
+        columns.setdefault("password_hash", _password_hash())
         return _add(
             User(
                 instance_id=instance.id,
                 email=address,
                 role=role,
-                password_hash=_password_hash(),
                 created_at=self.clock.now(),
                 **columns,
             )

@@ -78,14 +78,20 @@ def held_instance(web_id: str) -> VirtualInstance:
 
 
 def target_of(instance: VirtualInstance) -> policy.Target:
-    """Return what the policy needs to know of an instance."""
+    """Return what the policy needs to know of an instance.
+
+    Raises
+    ------
+    Unreadable
+        When its policy cannot be read (S36).
+    """
     seconds = instance.max_duration_seconds
     return policy.Target(
-        is_default=instance.is_default,
+        is_default=policy.read_flag(instance.is_default),
         is_archived=instance.archived_at is not None,
-        require_omniadmin=instance.require_omniadmin,
-        require_customer=instance.require_customer,
-        longest=None if seconds is None else timedelta(seconds=seconds),
+        require_omniadmin=policy.read_flag(instance.require_omniadmin),
+        require_customer=policy.read_flag(instance.require_customer),
+        longest=None if seconds is None else policy.read_seconds(seconds),
     )
 
 

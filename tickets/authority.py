@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from flask import Flask, g
+from sqlalchemy import select
 
 from instances.registry import instance_archived
 from tempadmin.accounts.authority import authority_lost
@@ -18,7 +19,7 @@ from tempadmin.audit.log import SERVICE, Actor
 from tempadmin.db import db
 from tickets import queries
 from tickets.end import end_all_open
-from tickets.models import AccessRequest
+from tickets.models import KINDS, AccessRequest
 from tickets.states import EndReason, State
 
 
@@ -35,10 +36,27 @@ def why_over(session: LoginSession, now: datetime) -> str | None:
     """Let a support session act only while its request is active and its time is not over (S20)."""
     if session.access_request_id is None:
         return None
-    request = g.access_behind = db.session.get(AccessRequest, session.access_request_id, populate_existing=True)
-    if request is None or request.state != State.ACTIVE or request.ends_at is None:
+    query = (
+        select(AccessRequest, User.active, User.role)
+        .outerjoin(User, User.id == AccessRequest.requester_id)
+        .where(AccessRequest.id == session.access_request_id)
+        .execution_options(populate_existing=True)
+    )
+    found = db.session.execute(query).one_or_none()
+    request, active, role = found or (None, None, None)
+    g.access_behind = request
+    if request is None or request.state != State.ACTIVE or request.ends_at is None or not _is_of(request, session):
         return "access_over"
+    # What takes the role ends the access in its own transaction; this holds also where somebody took it by hand.
+    if not active or role != OMNIADMIN:
+        return "requester_disabled"
     return "time_limit" if now >= request.ends_at else None
+
+
+def _is_of(request: AccessRequest, session: LoginSession) -> bool:
+    """Tell whether request and session speak of the same account, place and person; else neither is believed (S36)."""
+    told = (request.subject_id, request.instance_id, request.requester_id)
+    return request.kind in KINDS and told == (session.user_id, session.instance_id, session.actor_id)
 
 
 def access_behind(session: LoginSession) -> AccessRequest | None:

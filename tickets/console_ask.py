@@ -25,7 +25,7 @@ from tempadmin.web.guard import allow
 from tickets import answers, asking, policy, queries, story
 from tickets.impersonate import request_impersonation
 from tickets.models import IMPERSONATION, TEMPORARY_ADMIN
-from tickets.provision import provision
+from tickets.provision import provision_quietly
 from tickets.request import request_access
 
 blueprint = Blueprint("asking", __name__)
@@ -130,7 +130,7 @@ def _answer(web_id: str, form: FlaskForm, send: Callable[[], asking.Asked], *, k
             refused = (409, {})
         else:
             if not asked.pending:
-                provision(request_id=asked.id, runtime=runtime)
+                provision_quietly(request_id=asked.id, runtime=runtime)
             return redirect(url_for("console.show", public_id=asked.public_id), 303)
     target = db.session.scalars(select(VirtualInstance).where(VirtualInstance.web_id == web_id)).one()
     present = queries.open_of(requester_id=login.person().id, instance_id=target.id, kind=kind)

@@ -21,7 +21,7 @@ from tempadmin.web.guard import allow
 from tickets import approve, asking, extend, queries
 from tickets.console_ask import offer_durations
 from tickets.presenting import access_of
-from tickets.provision import provision
+from tickets.provision import provision_quietly
 from tickets.start import start
 
 blueprint = Blueprint("deciding", __name__)
@@ -49,8 +49,9 @@ class ExtendForm(FlaskForm):
 def start_approved(public_id: str) -> Response:
     """Start one's own approved request."""
     found = queries.by_public_id(public_id)
-    start(request_id=found.id, user_id=login.person().id, runtime=current_runtime())
-    provision(request_id=queries.by_public_id(public_id).id, runtime=current_runtime())
+    request_id = found.id
+    start(request_id=request_id, user_id=login.person().id, runtime=current_runtime())
+    provision_quietly(request_id=request_id, runtime=current_runtime())
     return _to(public_id)
 
 

@@ -15,7 +15,7 @@ from tempadmin.db import db
 from tempadmin.doctor.findings import Check, Finding, checks, error, ok
 from tempadmin.runtime import Runtime
 from tickets import queries
-from tickets.models import TEMPORARY_ADMIN, AccessRequest, Ticket
+from tickets.models import KINDS, TEMPORARY_ADMIN, AccessRequest, Ticket
 from tickets.states import OPEN, WITH_TICKET, State
 
 WITH_ACCOUNT = (State.PROVISIONING, State.AWAITING_CONFIRMATION, State.READY, State.ACTIVE, State.ENDING)
@@ -31,11 +31,18 @@ def init_app(app: Flask) -> None:
 
 def what_does_not_fit(runtime: Runtime) -> Iterator[Finding]:
     """Yield every fault, or that there is none."""
-    found = [*_accounts(), *_requests(), *_sessions(), *_tickets(), *_stuck(runtime)]
+    found = [*_unreadable(), *_accounts(), *_requests(), *_sessions(), *_tickets(), *_stuck(runtime)]
     yield from found
     if not found:
         number = db.session.scalar(select(func.count()).where(AccessRequest.state.in_(OPEN))) or 0
         yield ok(f"{number} open requests; accounts, sessions and tickets fit")
+
+
+def _unreadable() -> Iterator[Finding]:
+    """Requests whose state or kind is none: nobody gets in by them, and no job moves them on (S36)."""
+    strange = or_(AccessRequest.state.not_in(tuple(State)), AccessRequest.kind.not_in(KINDS))
+    for request in db.session.scalars(select(AccessRequest).where(strange).order_by(AccessRequest.id)):
+        yield error(f"request {request.public_id} is {_words(request)!r} and of the kind {request.kind!r}", VERIFY)
 
 
 def _accounts() -> Iterator[Finding]:
@@ -96,7 +103,8 @@ def _sessions() -> Iterator[Finding]:
 def _tickets() -> Iterator[Finding]:
     """Requests with two live tickets, and tickets that live beside a request that waits for none."""
     query = select(AccessRequest, Ticket).join(Ticket, Ticket.request_id == AccessRequest.id)
-    query = query.where(Ticket.used_at.is_(None), Ticket.voided_at.is_(None)).order_by(AccessRequest.id, Ticket.id)
+    query = query.where(Ticket.used_at.is_(None), Ticket.voided_at.is_(None), AccessRequest.state.in_(tuple(State)))
+    query = query.order_by(AccessRequest.id, Ticket.id)
     live: dict[AccessRequest, list[Ticket]] = {}
     for request, ticket in db.session.execute(query).all():
         live.setdefault(request, []).append(ticket)
@@ -126,6 +134,6 @@ def _words(request: AccessRequest) -> str:
 
 
 def _end(request: AccessRequest) -> str:
-    if State(request.state) not in OPEN:
+    if request.state not in OPEN:
         return VERIFY
     return f"run: tempadmin access end {request.public_id} --as YOUR-E-MAIL"

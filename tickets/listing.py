@@ -8,6 +8,7 @@ from flask import Flask, url_for
 
 from instances.actions import Badge, Column, RowAction, instance_list
 from instances.models import VirtualInstance
+from tempadmin.errors import Unreadable
 from tempadmin.runtime import current_runtime
 from tempadmin.web import words
 from tickets import queries
@@ -34,8 +35,13 @@ def init_app(app: Flask) -> None:
 
 def policies(instances: Sequence[VirtualInstance]) -> Mapping[int, Sequence[Badge]]:
     """Say whose yes each instance wants."""
-    runtime = current_runtime()
-    return {instance.id: [POLICY_WORDS[sides_needed(instance, runtime)]] for instance in instances}
+    runtime, badges = current_runtime(), {}
+    for instance in instances:
+        try:
+            badges[instance.id] = [POLICY_WORDS[sides_needed(instance, runtime)]]
+        except Unreadable:  # one such row must not hide all others; asking is refused (S36)
+            badges[instance.id] = [Badge("policy cannot be read", "alert")]
+    return badges
 
 
 def goings_on(instances: Sequence[VirtualInstance]) -> Mapping[int, Sequence[Badge]]:

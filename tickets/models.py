@@ -15,6 +15,7 @@ from tickets.states import State
 from tickets.triggers import TRIGGERS
 
 TEMPORARY_ADMIN, IMPERSONATION = "temporary_admin", "impersonation"
+KINDS = frozenset({TEMPORARY_ADMIN, IMPERSONATION})
 CONFIRM, LOGIN = "confirm", "login"
 OMNIADMIN_SIDE, CUSTOMER_SIDE, SUBJECT_SIDE = "omniadmin", "customer", "subject"
 APPROVED, REJECTED = "approved", "rejected"

@@ -6,12 +6,14 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tempadmin.errors import Conflict, Forbidden, Invalid, NotFound, RateLimited
+from tempadmin.errors import Conflict, Forbidden, Invalid, NotFound, RateLimited, Unreadable
 
 SHORTEST_REASON, LONGEST_REASON = 10, 2_000
 LONGEST_EXTERNAL_TICKET = 200
 MOST_OPEN, MOST_ASKED, MOST_REJECTED = 10, 50, 3
 RETRY_AFTER_SECONDS = 3600
+MOST_SECONDS = 10 * 365 * 24 * 3600
+UNREADABLE = "What the database says of this access cannot be read, so it is not allowed. Run: tempadmin doctor"
 OFFERED = tuple(timedelta(minutes=minutes) for minutes in (15, 30, 60, 120, 240, 480, 720, 1440))
 
 
@@ -80,6 +82,32 @@ def refuse_flood(lately: Lately) -> None:
         raise RateLimited(
             f"You have {MOST_OPEN} open requests. End or cancel one first.", retry_after=RETRY_AFTER_SECONDS
         )
+
+
+def read_flag(value: object) -> bool:
+    """Return a switch of an instance's policy.
+
+    Raises
+    ------
+    Unreadable
+        When it is neither on nor off: whoever cannot read a policy must not guess it (S36).
+    """
+    if not isinstance(value, bool):
+        raise Unreadable(UNREADABLE)
+    return value
+
+
+def read_seconds(value: object) -> timedelta:
+    """Return a length of time that was stored as seconds.
+
+    Raises
+    ------
+    Unreadable
+        When it is no whole number of one or more (S36).
+    """
+    if type(value) is not int or not 1 <= value <= MOST_SECONDS:
+        raise Unreadable(UNREADABLE)
+    return timedelta(seconds=value)
 
 
 def refuse_target(target: Target) -> None:

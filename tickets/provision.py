@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from instances.connectors.base import Account, ConnectorError
 from instances.connectors.registry import connector_for
 from tempadmin.accounts.models import ADMINISTRATOR, TEMPORARY, User
 from tempadmin.audit.log import SERVICE, record
-from tempadmin.db import db, in_transaction, transaction
+from tempadmin.db import db, in_transaction, is_outage, transaction
 from tempadmin.errors import Conflict
 from tempadmin.runtime import Runtime
 from tickets import notices, tokens
@@ -64,6 +65,17 @@ def provision(*, request_id: int, runtime: Runtime) -> bool:
         _remove_unwanted(attempt)
         _create_returned(request_id, attempt, runtime)
     return False
+
+
+def provision_quietly(*, request_id: int, runtime: Runtime) -> None:
+    """As ``provision``, right after the commit that wants it: that stands, whatever happens to the database now."""
+    try:
+        provision(request_id=request_id, runtime=runtime)
+    except SQLAlchemyError as error:
+        if not is_outage(error):
+            raise
+        db.session.rollback()
+        log.warning("provisioning.not_tried", request_id=request_id, error=type(error).__name__)
 
 
 def _begin(request_id: int, runtime: Runtime) -> _Attempt | None:

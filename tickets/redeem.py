@@ -16,13 +16,13 @@ from tempadmin.accounts.models import OMNIADMIN, REGULAR, TEMPORARY, User
 from tempadmin.accounts.sign_in import Client
 from tempadmin.audit.log import Actor, record
 from tempadmin.db import claimed, db, lock, retried_once, transaction
-from tempadmin.errors import Conflict, Gone
+from tempadmin.errors import Conflict, Gone, Unreadable
 from tempadmin.runtime import Runtime
-from tickets import announcements, notices, tokens
+from tickets import announcements, notices, policy, tokens
 from tickets.end import begin_ending
 from tickets.hand_off import Kept
 from tickets.machine import locked, move
-from tickets.models import LOGIN, TEMPORARY_ADMIN, AccessRequest, Ticket
+from tickets.models import IMPERSONATION, LOGIN, TEMPORARY_ADMIN, AccessRequest, Ticket
 from tickets.start import refuse_unless_approved
 from tickets.states import OPEN, EndReason, State
 
@@ -154,30 +154,42 @@ def _refusal(
     fits: bool,
     now: datetime,
     runtime: Runtime,
-) -> Conflict | Gone | None:
+) -> Conflict | Gone | Unreadable | None:
     """Return why this redemption is refused. The code is burned all the same, so this is raised after the commit."""
     if ticket is None or request.state != State.READY:
         return Gone(tokens.SPENT)
-    if requester is None or not requester.active or requester.role != OMNIADMIN:
-        return Gone("Whoever asked for this access may not enter any more.")
-    if account is None or not _may_be_entered(account, request):
-        return Gone("The account that was to be entered is gone, or has changed.")
     try:
         tokens.refuse_spent(ticket, now=now)
+        _refuse_people(request, requester, account)
+        policy.read_seconds(request.duration_seconds)
         refuse_unless_approved(request, runtime=runtime)
-    except (Conflict, Gone) as error:
-        return Gone(error.message)
-    if not fits:
-        return OtherTab("This window belongs to an older try. Your link still works: start again.")
-    return None
+    except (Conflict, Gone, Unreadable) as refusal:
+        return refusal
+    return None if fits else OtherTab("This window belongs to an older try. Your link still works: start again.")
+
+
+def _refuse_people(request: AccessRequest, requester: User | None, account: User | None) -> None:
+    """Require that requester and account are still who the request speaks of."""
+    if requester is None or not requester.active or requester.role != OMNIADMIN:
+        raise Gone("Whoever asked for this access may not enter any more.")
+    if account is None or account.instance_id != request.instance_id or not _may_be_entered(account, request):
+        raise Gone("The account that was to be entered is gone, or has changed.")
 
 
 def _may_be_entered(account: User, request: AccessRequest) -> bool:
-    """Tell whether this is the account of the request: the one made for it, or the user who consented, unchanged."""
+    """Tell whether this is the account of the request: the one made for it, or the user who consented, unchanged.
+
+    Raises
+    ------
+    Unreadable
+        When the request is of no kind that this version knows (S36).
+    """
     if request.kind == TEMPORARY_ADMIN:
         return account.kind == TEMPORARY and account.access_request_id == request.id
-    here = account.instance_id == request.instance_id and account.email == request.account_email
-    return here and account.kind == REGULAR and account.role != OMNIADMIN and account.active
+    if request.kind != IMPERSONATION:
+        raise Unreadable(policy.UNREADABLE)
+    unchanged = account.email == request.account_email and account.role != OMNIADMIN
+    return account.kind == REGULAR and account.active and unchanged
 
 
 def _end_present(rows: list[tuple[int, int | None]], *, actor: Actor, runtime: Runtime) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from tempadmin.errors import Unreadable
+
 
 class State(StrEnum):
     """Where an access request stands."""
@@ -20,6 +22,11 @@ class State(StrEnum):
     ACTIVE = "active"
     ENDING = "ending"
     ENDED = "ended"
+
+    @classmethod
+    def _missing_(cls, value: object) -> State:
+        """Refuse to go on with a state that is none (S36)."""
+        raise Unreadable("This request's state cannot be read. Run: tempadmin doctor")
 
 
 class EndReason(StrEnum):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from tempadmin.errors import Unreadable
 from tempadmin.web import words
 from tickets import answers
 from tickets.answers import FormButton, Step, StepKind
@@ -50,7 +51,10 @@ STATE_WORDS: dict[State, tuple[str, Tone]] = {
 
 def state_words(request: AccessRequest, *, mine: bool, stuck: bool = False) -> tuple[str, Tone]:
     """Return a request's state in a few words, and how loud they are."""
-    state = State(request.state)
+    try:
+        state = State(request.state)
+    except Unreadable:  # one such row must not hide all others (S36)
+        return "this request cannot be read; run tempadmin doctor", "alert"
     if stuck:
         return "over; the account could not be removed yet", "alert"
     if state == State.AWAITING_CONFIRMATION and not mine:

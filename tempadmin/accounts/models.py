@@ -53,8 +53,8 @@ class User(Base):
 
     @property
     def temporary(self) -> bool:
-        """Whether this account was made for one access request."""
-        return self.kind == TEMPORARY
+        """Whether this account was made for one access request; a kind that cannot be read has no powers either."""
+        return self.kind != REGULAR
 
     @property
     def unvouched(self) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import cast
 
+import structlog
 from blinker import Signal
 from flask import Flask, current_app, g, has_request_context
 from sqlalchemy import select, update
@@ -19,7 +20,7 @@ from sqlalchemy.orm import Session
 from tempadmin.accounts.models import OMNIADMIN, LoginSession, User
 from tempadmin.audit.log import Actor, record
 from tempadmin.db import claimed, db, lock, retried_once, transaction
-from tempadmin.errors import Forbidden
+from tempadmin.errors import Forbidden, Unreadable
 from tempadmin.keys import new_secret
 from tempadmin.runtime import Runtime, application, current_runtime
 
@@ -27,6 +28,8 @@ PURPOSE = "session"
 CHECKS = "tempadmin.session_checks"
 ENDED_HERE = "ended_sessions"
 SUPPORT_PREFIX = "support."
+
+log = structlog.get_logger()
 
 Check = Callable[[LoginSession, datetime], str | None]
 
@@ -101,7 +104,15 @@ def find_with_user(secret: str, *, instance_id: int, runtime: Runtime) -> tuple[
 
 
 def why_dead(row: LoginSession, user: User | None, now: datetime) -> str | None:
-    """Return why a session may not act at ``now``, or ``None`` while it may."""
+    """Return why a session may not act at ``now``, or ``None`` while it may; what cannot be read may not (S36)."""
+    try:
+        return _why_dead(row, user, now)
+    except (Unreadable, TypeError):
+        log.exception("session.unreadable", session_id=row.id)
+        return "unreadable"
+
+
+def _why_dead(row: LoginSession, user: User | None, now: datetime) -> str | None:
     if row.ended_at is not None:
         return row.end_reason or "ended"
     if now >= row.expires_at:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from tempadmin.accounts.models import Throttle
 from tempadmin.db import lock_or_make
 from tempadmin.errors import RateLimited
+from tempadmin.web import words
 
 FREE_TRIES = 5
 FIRST_PAUSE = timedelta(seconds=30)
@@ -37,6 +38,23 @@ def count_wrong(row: Throttle, *, now: datetime, free_tries: int = FREE_TRIES) -
     if row.failures >= free_tries:
         doubled = min(row.failures - free_tries, 12)
         row.blocked_until = now + min(FIRST_PAUSE * 2**doubled, LONGEST_PAUSE)
+
+
+def count_towards(row: Throttle, *, now: datetime, most: int, within: timedelta, what: str) -> None:
+    """Count what is no guess but must not be flooded: so many within a time that begins with the first of them.
+
+    Raises
+    ------
+    RateLimited
+        When there were ``most`` already; it says when to try again.
+    """
+    if row.blocked_until is None or now >= row.blocked_until:  # here: when the counting begins anew
+        row.failures, row.blocked_until = 0, now + within
+    if row.failures >= most:
+        left = int((row.blocked_until - now).total_seconds()) + 1
+        raise RateLimited(f"{most} {what} already. Try again in {words.duration(left)}.", retry_after=left)
+    row.failures += 1
+    row.updated_at = now
 
 
 def forget(row: Throttle, *, now: datetime) -> None:

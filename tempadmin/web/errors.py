@@ -8,13 +8,13 @@ import structlog
 from flask import Flask, g, make_response, render_template, request
 from flask.globals import request_ctx
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from tempadmin import errors
 from tempadmin.accounts import login
-from tempadmin.db import db
+from tempadmin.db import db, is_outage
 
 STATUS: dict[type[errors.DomainError], int] = {
     errors.Invalid: 400,
@@ -48,7 +48,7 @@ SENTENCES = {
     429: "Too much came from your network at once. Try again in a minute.",
     413: "What your browser sent is larger than this page takes.",
     500: "It was noted. Nothing was changed by halves.",
-    503: "The database does not answer. Nothing was changed; try again in a few seconds.",
+    503: "The database takes nothing at this moment. Nothing was changed by halves; try again in a few seconds.",
 }
 
 log = structlog.get_logger()
@@ -78,7 +78,8 @@ def page(status: int, message: str, *, title: str | None = None, action: Action 
     _forget_if_over()
     if request_ctx.url_adapter is None:  # the Host header is no host name at all: no page could name an address
         return make_response(f"{message}\n", status, {"Content-Type": "text/plain; charset=utf-8"})
-    kept = "Nothing was changed." if request.method == "POST" and status != 409 else None
+    # Not of our own failures: what was committed before them stays.
+    kept = "Nothing was changed." if request.method == "POST" and status < 500 and status != 409 else None
     return make_response(
         render_template(
             "error.html",
@@ -112,6 +113,9 @@ def _home() -> Action | None:
 
 
 def _domain(error: errors.DomainError) -> Response:
+    if isinstance(error, errors.Unreadable):
+        log.error("database.unreadable", exc_info=error)
+        _know_nobody()
     status = next(code for kind, code in STATUS.items() if isinstance(error, kind))
     action = Action(error.next_label or "Go on", error.next_url) if error.next_url else None
     response = page(status, error.message, action=action)
@@ -146,9 +150,9 @@ def _http(error: HTTPException) -> Response:
 
 def _database(error: SQLAlchemyError) -> Response:
     _know_nobody()
-    if not isinstance(error, OperationalError):
+    if not is_outage(error):
         return _unforeseen(error)
-    log.error("database.unavailable", error=type(error.orig).__name__)
+    log.error("database.unavailable", error=type(getattr(error, "orig", None) or error).__name__)
     response = page(503, SENTENCES[503])
     response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response

@@ -6,17 +6,35 @@ from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
+from markupsafe import escape
 from wtforms import SelectField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are older than it
+from wtforms.widgets import Select, html_params
 
 __all__ = ["SelectChoice", "TimeZoneField"]
+
+
+class _OptionsWrittenOnce(Select):
+    """Six hundred options take longer to write than all the rest of a page (measured)."""
+
+    @classmethod
+    def render_option(cls, choice: Any) -> str:  # type: ignore[override]  # the stubs are older than it
+        """Write one option."""
+        return _option(choice.value, choice.label, selected=choice.selected)
 
 
 class TimeZoneField(SelectField):
     """A choice among all time zones, or none: then the browser's counts."""
 
+    widget = _OptionsWrittenOnce()
+
     def __init__(self, label: str, **kwargs: Any) -> None:
         super().__init__(label, choices=[SelectChoice("", "The browser's"), *_zones()], **kwargs)
+
+
+@cache
+def _option(value: str, label: str, *, selected: bool) -> str:
+    return f"<option {html_params(value=value, selected=selected)}>{escape(label)}</option>"
 
 
 @cache

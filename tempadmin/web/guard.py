@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 
 from flask import Flask, abort, g, redirect, request, url_for
 from flask_wtf.csrf import CSRFProtect
+from werkzeug.routing import IntegerConverter
 from werkzeug.wrappers import Response as BaseResponse
 
 from tempadmin.accounts import login
@@ -27,6 +28,12 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 FILES = ("static", "bootstrap.static")
 
 csrf = CSRFProtect()
+
+
+class RowId(IntegerConverter):
+    """A row's id in an address: ASCII digits, and no more of them than a database's integer has."""
+
+    regex = "[0-9]{1,18}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +76,7 @@ def rule_of(app: Flask, endpoint: str) -> Rule | None:
 
 def init_app(app: Flask) -> None:
     """Put the guard before every view."""
+    app.url_map.converters["int"] = RowId
     app.config["WTF_CSRF_CHECK_DEFAULT"] = False  # checked below, in its place in the order
     app.config["WTF_CSRF_TIME_LIMIT"] = None  # a token lives as long as the session it is bound to
     app.config["WTF_CSRF_SSL_STRICT"] = False  # check_origin() is stricter, and needs no Referer
@@ -89,10 +97,13 @@ def check() -> BaseResponse | None:
     if rule is None or not _is_here(rule.place):
         g.reads_session = True  # the page that says so shows the way back, and a support session's try is recorded
         abort(404)
+    _refuse_nul()
     g.reads_session, g.quiet = bool(rule.roles), rule.quiet
     if request.method not in SAFE_METHODS:
         check_origin(current_instance())
         csrf.protect()
+        if request.files:
+            abort(400)  # no form of ours takes any, and a file where a text belongs has no words to judge
     return _check_person(rule) if rule.roles else None
 
 
@@ -109,6 +120,14 @@ def _check_person(rule: Rule) -> BaseResponse | None:
     if login.person().role not in rule.roles:
         abort(403)
     return None
+
+
+def _refuse_nul() -> None:
+    """PostgreSQL's text holds no NUL, and no person types one: such an address names nothing."""
+    if "\0" in request.path:
+        abort(404)
+    if any("\0" in text for pair in request.args.items(multi=True) for text in pair):
+        abort(400)
 
 
 def _is_here(place: Place) -> bool:

@@ -21,7 +21,10 @@ def zone(name: str | None) -> tzinfo:
 
 def duration(value: timedelta | float) -> str:
     """Say a duration: ``8 s``, ``3 min 41 s``, ``22 min``, ``1 hour``, ``1 h 30 min``, ``2 days``."""
-    seconds = int(value.total_seconds() if isinstance(value, timedelta) else value)
+    try:
+        seconds = int(value.total_seconds() if isinstance(value, timedelta) else value)
+    except ValueError:  # SQLite keeps any text; the page that shows it is how somebody finds out (S36)
+        return "unreadable"
     if seconds < MINUTE:
         return f"{max(seconds, 0)} s"
     if seconds < TEN_MINUTES and seconds % MINUTE:
@@ -31,9 +34,8 @@ def duration(value: timedelta | float) -> str:
     if seconds % DAY == 0 and seconds > DAY:
         return f"{seconds // DAY} days"
     hours, minutes = seconds // HOUR, seconds % HOUR // MINUTE
-    if not minutes:
-        return "1 hour" if hours == 1 else f"{hours} hours"
-    return f"{hours} h {minutes} min"
+    whole = "1 hour" if hours == 1 else f"{hours} hours"
+    return f"{hours} h {minutes} min" if minutes else whole
 
 
 def moment(value: datetime, *, reader: tzinfo, now: datetime, style: str = "full") -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from instances import directory
+from instances import inviting
 from instances.directory import Acting
 from instances.models import VirtualInstance
 from tempadmin.accounts.models import TEMPORARY, User
@@ -87,7 +87,7 @@ def fresh(user: User) -> User:
 def invite(world: World, acting: Acting, **changes: Any) -> int:
     """Invite Anna, or whom the changes name."""
     values = {"email": "anna@birch.example", "full_name": "Anna Berg", "role": "member", **changes}
-    return directory.invite(acting=acting, runtime=world.runtime, **values)
+    return inviting.invite(acting=acting, runtime=world.runtime, **values).user_id
 
 
 def last_event(instance_id: int) -> AuditEvent:

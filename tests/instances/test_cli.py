@@ -49,7 +49,7 @@ def test_instances_are_created_listed_and_archived(command: Command) -> None:
     ]
     assert "elm.example.net" in command("instance", "list").stdout
     assert "No instance fits" in command("instance", "list", "--search", "oak").stdout
-    assert command("instance", "archive", "elm").exit_code == 0
+    assert command("instance", "archive", "elm", "--yes").exit_code == 0
     assert json.loads(command("instance", "list", "--json").stdout) == []
 
 
@@ -80,7 +80,10 @@ def test_an_import_lists_all_problems_and_imports_nothing(command: Command, tmp_
     file.write_text("\ufeffweb_id,name,host\na,A,a.example\nB,B,b.example\nc,C,10.0.0.1\nd,Ærø,d.example\n", "utf-8")
     refused = command("instance", "import", str(file))
     assert refused.exit_code == 1
-    assert [line.split(":")[0] for line in refused.stderr.splitlines()[:2]] == ["line 3", "line 4"]
+    assert [line.split(":")[0] for line in refused.stderr.splitlines() if line.startswith("line")] == [
+        "line 3",
+        "line 4",
+    ]
     assert "Nothing was imported" in refused.stderr
     assert db.session.scalars(select(VirtualInstance.web_id)).all() == ["operator"]
     done = command("instance", "import", str(file), "--skip-bad")

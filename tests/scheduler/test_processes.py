@@ -1,4 +1,4 @@
-"""Real processes on one SQLite file: killed ones are followed, and told to stop they go in an orderly way."""
+"""Real processes on one database: killed ones are followed, and told to stop they go in an orderly way."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -58,13 +59,14 @@ def leader_pid(app: Flask) -> int:
 
 
 def test_p14_three_processes_run_each_due_time_once_and_survive_a_sigkill(
-    app: Flask, tmp_path: Path, processes: ExitStack
+    tmp_path: Path, processes: ExitStack, database_url: str | None
 ) -> None:
     """One of three leads; killed without a word, another takes over; no due time is run twice, by anybody."""
-    alive = {
-        child.pid: child
-        for child in [spawn(processes, ["-m", "tests.scheduler.worker", str(tmp_path)]) for _ in range(3)]
-    }
+    where: dict[str, Any] = {} if database_url is None else {"database_url": database_url}
+    app = make_app(tmp_path, **where)
+    fill(app)
+    command = ["-m", "tests.scheduler.worker", str(tmp_path), *(f"{name}={value}" for name, value in where.items())]
+    alive = {child.pid: child for child in [spawn(processes, command) for _ in range(3)]}
 
     def ticks() -> list[tuple[str, int]]:
         path = tmp_path / "ticks"

@@ -4,6 +4,7 @@ import os
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 
@@ -17,7 +18,7 @@ from tests.scheduler.world import make_app, make_job
 LEASE, RENEW_EVERY = timedelta(seconds=3), timedelta(milliseconds=500)
 
 
-def main(data: Path) -> None:
+def main(data: Path, **settings: Any) -> None:
     def tick(_runtime: Runtime) -> str:
         claimed = select(JobRun.due_at).where(JobRun.finished_at.is_(None)).order_by(JobRun.id.desc())
         line = f"{db.session.scalars(claimed).first():%H:%M:%S.%f} {os.getpid()}\n"
@@ -26,7 +27,7 @@ def main(data: Path) -> None:
         os.close(ticks)
         return "ticked"
 
-    app = make_app(data)
+    app = make_app(data, **settings)
     register(app, make_job(tick, name="tick", schedule=timedelta(seconds=1)))
     process = SchedulerProcess(app, lasts=LEASE, renew_every=RENEW_EVERY)
     process.start()
@@ -35,4 +36,4 @@ def main(data: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), **dict(word.split("=", 1) for word in sys.argv[2:]))

@@ -6,10 +6,12 @@ import shutil
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from tempadmin.db import db
+from tests import postgresql
 from tests.conftest import Build
 from tests.tempadmin.stage import Stage, prepare
 from tests.world import World, make_world
@@ -18,16 +20,35 @@ Play = Callable[[], World]
 
 
 @pytest.fixture(scope="session")
-def stage(tmp_path_factory: pytest.TempPathFactory, empty_sqlite: Path) -> Stage:
-    """Five people, four customers, requests in three states."""
+def sqlite_stage(tmp_path_factory: pytest.TempPathFactory, empty_sqlite: Path) -> Stage:
+    """The scene in an SQLite file."""
     folder = tmp_path_factory.mktemp("stage")
     shutil.copy(empty_sqlite, folder / "tempadmin.db")
-    world = make_world(folder)
+    return _prepared(folder)
+
+
+@pytest.fixture(scope="session")
+def postgresql_stage(
+    tmp_path_factory: pytest.TempPathFactory, cluster: postgresql.Cluster, empty_postgresql: str
+) -> Stage:
+    """The scene in a PostgreSQL database that others are copied from."""
+    name = cluster.new_database(empty_postgresql)
+    return _prepared(tmp_path_factory.mktemp("stage"), name, database_url=cluster.url(name))
+
+
+def _prepared(folder: Path, name: str | None = None, **changes: Any) -> Stage:
+    world = make_world(folder, **changes)
     with world.app.app_context():
         cookies, words = prepare(world)
         db.session.remove()
         db.engine.dispose()
-    return Stage(folder, world.clock.time, cookies, words)
+    return Stage(folder, world.clock.time, cookies, words, name)
+
+
+@pytest.fixture
+def stage(database: str, request: pytest.FixtureRequest) -> Stage:
+    """Five people, four customers, requests in three states, on the test's database."""
+    return cast(Stage, request.getfixturevalue(f"{database}_stage"))
 
 
 @pytest.fixture

@@ -37,13 +37,15 @@ class Stage:
     cookies: dict[tuple[str, str], str]
     """A session cookie's secret, by place and person; in the other place it is a foreign one."""
     words: dict[str, str]
+    database: str | None = None
+    """The PostgreSQL database that the scene is in; ``None`` when it is a file in the folder."""
 
     def play(self, build: Build, folder: Path) -> World:
         """Open a copy of the scene in a fresh folder."""
         shutil.copytree(self.folder, folder)
         clock = FakeClock()
         clock.time = self.moment
-        return build(folder.name, clock=clock)
+        return build(folder.name, clock=clock, copy_of=self.database or str(self.folder))
 
     def browser(self, world: World, place: str, person: str) -> Browser:
         """A person's browser on the console or at Acme; people from elsewhere bring the cookie that they have."""
@@ -67,6 +69,7 @@ def prepare(world: World) -> tuple[dict[tuple[str, str], str], dict[str, str]]:
     member = world.user(acme, "member@acme.example")
     other = world.user(acme, "other@acme.example")
     away = world.user(acme, "away@acme.example", active=False)
+    invited = world.user(acme, "invited@acme.example", password_hash=None)
     stranger = world.user(birch, "stranger@birch.example")
     world.administrator(acme, "admin@acme.example")
 
@@ -99,6 +102,7 @@ def prepare(world: World) -> tuple[dict[tuple[str, str], str], dict[str, str]]:
         "member": str(member.id),
         "other": str(other.id),
         "away": str(away.id),
+        "invited": str(invited.id),
         "stranger": str(stranger.id),
         "challenge": "c" * 43,
     }

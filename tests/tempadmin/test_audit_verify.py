@@ -11,9 +11,8 @@ from tempadmin.audit.models import AuditHead
 from tempadmin.cli import build as build_command
 from tempadmin.db import db, transaction
 from tests.conftest import Build
+from tests.tamper import without_triggers
 from tests.world import CONSOLE, KEYS, World
-
-pytestmark = pytest.mark.only_sqlite
 
 COLUMNS = "instance_id, number, occurred_at, event, actor_id, actor_name, request_id, details, previous_hash, hash"
 EDITS = {
@@ -49,18 +48,19 @@ def chains(world: World) -> World:
 
 def tamper(*statements: str) -> None:
     """What somebody with the database's password can do; triggers would not stop them either."""
-    with transaction() as session:
-        names = session.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).scalars().all()
-        for name in names:
-            session.execute(text(f'DROP TRIGGER "{name}"'))
+    with without_triggers(), db.engine.begin() as connection:
         for statement in statements:
-            session.execute(text(statement))
+            connection.execute(text(statement))
 
 
 def verify(world: World, *more: str, keys: tuple[str, ...] = KEYS) -> Result:
     db.session.remove()
     command = ["audit", "verify", "--data", str(world.runtime.settings.data), *more]
-    environment = {"TEMPADMIN_BASE_URL": CONSOLE, "TEMPADMIN_SECRET_KEYS": ",".join(keys)}
+    environment = {
+        "TEMPADMIN_BASE_URL": CONSOLE,
+        "TEMPADMIN_SECRET_KEYS": ",".join(keys),
+        "TEMPADMIN_DATABASE_URL": world.runtime.settings.database,
+    }
     return CliRunner(env=environment).invoke(build_command([]), command)
 
 

@@ -15,8 +15,6 @@ from tests.tempadmin.stage import ACME, ADMIN, OMNIADMIN, SESSION_COOKIE, TEMPOR
 from tests.tempadmin.test_routes import TABLE
 from tests.world import CONSOLE, World
 
-pytestmark = pytest.mark.only_sqlite  # the scene is a copied SQLite file
-
 BIRCH = "http://birch.localhost:8000"
 
 # Every rule with a parameter, and an address of it that names a row of another instance; the ids of requests are the
@@ -127,6 +125,7 @@ def test_s31_a_one_time_link_opens_on_its_own_host_only(stage: Stage, play: Play
     assert world.browser(ACME).get(path).status_code == 303
 
 
+@pytest.mark.only_sqlite  # where a page is does not depend on the database, and there are many
 @pytest.mark.parametrize("name", CONSOLE_ROUTES)
 def test_s32_the_omniadmins_pages_exist_on_no_other_host(name: str, stage: Stage, play: Play) -> None:
     """Even an account with the role omniadmin on a customer's instance finds none of them there."""
@@ -149,6 +148,7 @@ def test_s32_the_omniadmins_pages_exist_on_no_other_host(name: str, stage: Stage
     assert everything(world) == before
 
 
+@pytest.mark.only_sqlite
 @pytest.mark.parametrize("host", ["evil.example", "acme.localhost.evil.example", "10.0.0.1", "x.acme.localhost"])
 @pytest.mark.parametrize("name", [name for name in TABLE if name != "GET /healthz"])
 def test_s32_an_unknown_host_answers_404_and_nothing_else(name: str, host: str, stage: Stage, play: Play) -> None:

@@ -15,7 +15,7 @@ from tests.tempadmin.conftest import Play
 from tests.tempadmin.stage import PEOPLE, Stage, everything
 from tests.world import CONSOLE, World
 
-pytestmark = pytest.mark.only_sqlite  # the scene is a copied SQLite file
+pytestmark = pytest.mark.only_sqlite  # who may see a page does not depend on the database, and there are many
 
 TABLE: dict[str, dict[str, Any]] = tomllib.loads((Path(__file__).parent / "routes.toml").read_text("utf-8"))
 PLACES = ("console", "customer")

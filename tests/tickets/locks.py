@@ -52,7 +52,7 @@ def overlap(
     first: tuple[World, Callable[[], R]],
     second: tuple[World, Callable[[], S]],
     *,
-    at: str,
+    at: str | None,
     stop: str = HOLDING_ALL,
 ) -> tuple[R, S]:
     """Stop one call just before it commits, let another come to where it waits or ends; then let the first go on.
@@ -62,7 +62,7 @@ def overlap(
     first, second
         An application of its own for each, and what is called in its context.
     at
-        The audit event that tells which of the first one's transactions is meant.
+        The audit event that tells which of the first one's transactions is meant; ``None``: its very first.
     stop
         Whether it stops with every lock held, or before it has checked its own session again.
     """
@@ -72,7 +72,7 @@ def overlap(
 
     def wait(session: Session) -> None:
         told = [entry.event for entry in session.info.get(COLLECTED, ())]
-        if at in told and threads == [get_ident()] and not stopped.is_set():
+        if (at is None or at in told) and threads == [get_ident()] and not stopped.is_set():
             stopped.set()
             assert go.wait(PATIENCE)
 

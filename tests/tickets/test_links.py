@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from instances import directory
+from instances import directory, inviting
 from instances.models import VirtualInstance
 from tempadmin.accounts import omniadmins
 from tempadmin.audit.log import Actor
@@ -31,7 +31,7 @@ def links(world: World, acme: VirtualInstance) -> dict[str, str]:
     acting = directory.Acting(
         user_id=boss.id, instance_id=acme.id, actor=Actor(id=boss.id, name=boss.full_name), request_id=None
     )
-    directory.invite(acting=acting, email="kim@acme.example", full_name="Kim", role="member", runtime=world.runtime)
+    inviting.invite(acting=acting, email="kim@acme.example", full_name="Kim", role="member", runtime=world.runtime)
     invitation = link_in(world.mails()[-1])
     enrolment = omniadmins.reset_factor(instance_id=world.default_instance().id, email=BEA, runtime=world.runtime)
     world.instance("borealis")

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
 
-from instances import directory
+from instances import directory, inviting
 from instances.cli import user as user_command
 from instances.models import VirtualInstance
 from tempadmin.accounts import omniadmins
@@ -135,7 +135,7 @@ def test_p6_the_account_is_neither_invited_nor_reset(world: World, inside: Insid
     """Its address cannot be invited, and it is no omniadmin whose factor could be reset."""
     who, email, home = acting(world), account.email, world.default_instance().id
     with pytest.raises(Invalid):
-        directory.invite(acting=who, email=email, full_name="X", role="member", runtime=world.runtime)
+        inviting.invite(acting=who, email=email, full_name="X", role="member", runtime=world.runtime)
     for instance_id in (home, who.instance_id):
         with pytest.raises(NotFound):
             omniadmins.reset_factor(instance_id=instance_id, email=email, runtime=world.runtime)

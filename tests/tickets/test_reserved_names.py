@@ -9,7 +9,7 @@ import sys
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from instances import directory
+from instances import directory, inviting
 from instances.models import VirtualInstance
 from tempadmin.accounts import omniadmins
 from tempadmin.accounts.models import TEMPORARY, User
@@ -55,7 +55,7 @@ def test_p7_nobody_is_added_with_what_is_reserved(world: World, boss: directory.
     email, name = RESERVED[case]
     before = dump(world)["users"]
     with pytest.raises(Invalid):
-        directory.invite(acting=boss, email=email, full_name=name, role="member", runtime=world.runtime)
+        inviting.invite(acting=boss, email=email, full_name=name, role="member", runtime=world.runtime)
     home = world.default_instance().id
     with pytest.raises(Invalid):
         omniadmins.create_omniadmin(instance_id=home, email=email, full_name=name, runtime=world.runtime)
@@ -76,7 +76,7 @@ def test_p7_nobody_is_renamed_to_what_is_reserved(world: World, boss: directory.
 def test_p7_what_only_resembles_it_is_taken(world: World, boss: directory.Acting, case: str) -> None:
     """The rule is no broader than it must be."""
     email, name = HARMLESS[case]
-    assert directory.invite(acting=boss, email=email, full_name=name, role="member", runtime=world.runtime)
+    assert inviting.invite(acting=boss, email=email, full_name=name, role="member", runtime=world.runtime).user_id
 
 
 def test_p7_a_name_makes_nobody_temporary(world: World, acme: VirtualInstance) -> None:
