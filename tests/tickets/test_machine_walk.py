@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
@@ -31,7 +32,7 @@ from tickets.states import EndReason
 from tickets.sweep import sweep
 
 PROFILE = settings(
-    max_examples=40,
+    max_examples=30,
     stateful_step_count=40,
     derandomize=True,
     database=None,
@@ -227,7 +228,8 @@ class Walk(People):
                 db.session.execute(update(User).where(User.id == self.colleague.user_id).values(active=False))
 
 
+@pytest.mark.timeout(300)
 def test_p1_p2_p13_the_machine_goes_as_the_model_does(build: Build) -> None:
-    """1,600 steps of people, jobs and time: the same answers, the same states, an event for each, and nothing left."""
+    """1,200 steps of people, jobs and time: the same answers, the same states, an event for each, and nothing left."""
     world: World = build(rate_limits=False)
     run_state_machine_as_test(lambda: Walk(world), settings=PROFILE)  # type: ignore[arg-type]
