@@ -41,6 +41,9 @@ def init_app(app: Flask) -> None:
     login_manager.init_app(app)
     login_manager.request_loader(load)
     login_manager.session_protection = None
+    # No cookie can bear this name. Flask-Login would ask ``remember_token`` first, and not ``load`` at all: one that a
+    # sibling host had planted kept its owner out, and ``a|b`` broke every page (measured).
+    app.config["REMEMBER_COOKIE_NAME"] = "=;"
 
 
 def load(_request: Request) -> SignedIn | None:

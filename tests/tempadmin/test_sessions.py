@@ -183,3 +183,13 @@ def test_s22_an_access_request_gives_one_session_ever(world: World) -> None:
         session.execute(update(LoginSession).values(ended_at=world.clock.now(), end_reason="test"))
     with pytest.raises(IntegrityError):
         again()
+
+
+@pytest.mark.parametrize("value", ["", "x", "1|x", "a|b", "1|" + "0" * 128])
+def test_s20_a_cookie_that_flask_login_knows_keeps_nobody_out(world: World, value: str) -> None:
+    """A sibling host can plant ``remember_token``; it makes nobody of a stranger, and its owner's session goes on."""
+    world.omniadmin()
+    stranger, ada = world.browser(), world.signed_in()
+    for browser, status in ((stranger, 302), (ada, 200)):
+        browser.client.set_cookie("remember_token", value, domain="localhost")
+        assert browser.get(CONSOLE + "/").status_code == status

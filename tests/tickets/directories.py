@@ -31,6 +31,16 @@ class Moody(LocalConnector):
         super().remove(account)
 
 
+class Counting(Moody):
+    """A moody directory that counts how often it was asked to make an account."""
+
+    creates = 0
+
+    def create(self, account: Account, *, still_wanted: Callable[[], None]) -> None:
+        self.creates += 1
+        super().create(account, still_wanted=still_wanted)
+
+
 class Slow(LocalConnector):
     """The embedded directory, whose creates begin when they are let go."""
 
