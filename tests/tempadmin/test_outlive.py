@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import select, text
 
-from instances import directory
+from instances import directory, inviting
 from instances.models import VirtualInstance
 from tempadmin.accounts import login
 from tempadmin.accounts.models import ADMINISTRATOR, LoginSession, User
@@ -138,7 +138,7 @@ def failing(world: World) -> Callable[[], Browser]:
             request_id=session.access_request_id,
         )
         invited = {"email": "kai@acme.example", "full_name": "Kai Berg", "role": "member"}
-        directory.invite(acting=acting, runtime=current_runtime(), **invited)
+        inviting.invite(acting=acting, runtime=current_runtime(), **invited)
         raise LookupError("the view broke")
 
     world.app.add_url_rule("/breaks", "breaks", breaks, methods=["POST"])
