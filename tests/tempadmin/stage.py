@@ -11,14 +11,20 @@ from urllib.parse import parse_qs, urlsplit
 from sqlalchemy import select
 
 from tempadmin.accounts.models import ADMINISTRATOR, Invitation
+from tempadmin.accounts.models import OMNIADMIN as OMNIADMIN_ROLE
 from tempadmin.accounts.omniadmins import create_omniadmin
-from tempadmin.db import db
+from tempadmin.accounts.sessions import open_session
+from tempadmin.audit.log import Actor
+from tempadmin.db import db, transaction
 from tests.browser import Browser
 from tests.conftest import Build
 from tests.world import CONSOLE, FakeClock, World
 
 ACME = "http://acme.localhost:8000"
 SESSION_COOKIE = "tempadmin_session"
+BIRCH = "http://birch.localhost:8000"
+HOSTS = {"console": CONSOLE, "customer": ACME, "elsewhere": BIRCH}
+FACTORLESS, ENDED = NOBODIES = ("omniadmin without a second factor", "support session that has ended")
 ANONYMOUS, MEMBER, ADMIN, OMNIADMIN, TEMPORARY = PEOPLE = (
     "anonymous",
     "member",
@@ -48,11 +54,11 @@ class Stage:
         return build(folder.name, clock=clock, copy_of=self.database or str(self.folder))
 
     def browser(self, world: World, place: str, person: str) -> Browser:
-        """A person's browser on the console or at Acme; people from elsewhere bring the cookie that they have."""
-        base = CONSOLE if place == "console" else ACME
+        """A person's browser on a host; people from elsewhere bring the cookie that they have."""
+        base = HOSTS[place]
         browser = world.browser(base)
-        other = "customer" if place == "console" else "console"
-        secret = self.cookies.get((place, person), self.cookies.get((other, person)))
+        homes = ("console", "customer") if place == "console" else ("customer", "console")
+        secret = next((found for home in homes if (found := self.cookies.get((home, person)))), None)
         if secret is not None:
             browser.client.set_cookie(SESSION_COOKIE, secret, domain=urlsplit(base).hostname or "")
         return browser
@@ -73,6 +79,7 @@ def prepare(world: World) -> tuple[dict[tuple[str, str], str], dict[str, str]]:
     stranger = world.user(birch, "stranger@birch.example")
     world.administrator(acme, "admin@acme.example")
 
+    ended = _left_behind(world)
     ada, ben = world.signed_in("ada@operator.example"), world.signed_in("ben@operator.example")
     active = world.enter(ada, "acme").public_id
     world.ask(ben, "acme")
@@ -91,6 +98,8 @@ def prepare(world: World) -> tuple[dict[tuple[str, str], str], dict[str, str]]:
         ("console", ADMIN): _signed_in(world, "admin@operator.example", CONSOLE),
         ("customer", MEMBER): _signed_in(world, "member@acme.example", ACME),
         ("customer", ADMIN): _signed_in(world, "admin@acme.example", ACME),
+        ("customer", ENDED): ended,
+        ("console", FACTORLESS): _without_factor(world),
     }
     words = {
         "active": active,
@@ -108,6 +117,30 @@ def prepare(world: World) -> tuple[dict[tuple[str, str], str], dict[str, str]]:
     }
     assert db.session.scalar(select(Invitation.id)) is not None
     return {place: secret for place, secret in cookies.items() if secret}, words
+
+
+def _left_behind(world: World) -> str | None:
+    """The cookie of a support session that was left."""
+    cleo = world.omniadmin("cleo@operator.example", "Cleo Vik").email
+    browser = world.signed_in(cleo)
+    world.enter(browser, "acme")
+    cookie = browser.cookie(SESSION_COOKIE, "acme.localhost")
+    browser.post(ACME + "/support-session/leave", follow=True)
+    return cookie
+
+
+def _without_factor(world: World) -> str:
+    """A session that no sign-in gives: an omniadmin's, by the password alone."""
+    user = world.user(world.default_instance(), "bare@operator.example", role=OMNIADMIN_ROLE)
+    with transaction():
+        return open_session(
+            user=user,
+            actor=Actor(id=user.id, name=user.full_name),
+            now=world.clock.now(),
+            lifetime=world.runtime.settings.session_lifetime,
+            idle=world.runtime.settings.session_idle,
+            runtime=world.runtime,
+        )
 
 
 def everything(world: World) -> dict[str, list[tuple[object, ...]]]:

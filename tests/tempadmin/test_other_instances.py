@@ -163,6 +163,21 @@ def test_s32_an_unknown_host_answers_404_and_nothing_else(name: str, host: str, 
     assert "session" not in response.headers.get("Set-Cookie", "")
 
 
+@pytest.mark.only_sqlite
+def test_s32_no_cookie_opens_anything_on_an_unknown_host(stage: Stage, play: Play) -> None:
+    """Every route, with every session that there is."""
+    world, wrong = play(), []
+    for secret in stage.cookies.values():
+        browser = world.browser("http://acme.evil.example:8000")
+        browser.client.set_cookie(SESSION_COOKIE, secret, domain="acme.evil.example")
+        for name in set(TABLE) - {"GET /healthz"}:
+            method, rule = name.split(" ")
+            url = TABLE[name].get("open", rule).format(**stage.words)
+            answer = browser.post(url, token="x") if method == "POST" else browser.get(url)
+            wrong += [name] if answer.status_code != 404 else []
+    assert wrong == []
+
+
 def test_s32_an_unknown_host_is_alive(world: World) -> None:
     """A load balancer asks /healthz under any name, and learns that much."""
     response = world.browser("http://10.0.0.1:8000").get("/healthz")

@@ -10,9 +10,9 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from tests.browser import REDIRECTS
+from tests.browser import REDIRECTS, Browser
 from tests.tempadmin.conftest import Play
-from tests.tempadmin.stage import PEOPLE, Stage, everything
+from tests.tempadmin.stage import NOBODIES, PEOPLE, Stage, everything
 from tests.world import CONSOLE, World
 
 pytestmark = pytest.mark.only_sqlite  # who may see a page does not depend on the database, and there are many
@@ -29,6 +29,16 @@ def routes(app: Flask) -> set[str]:
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
+
+
+def asked(browser: Browser, name: str, stage: Stage) -> int | str:
+    """Ask as this browser; what the table calls the answer."""
+    row, (method, rule) = TABLE[name], name.split(" ")
+    url = row.get("open", rule).format(**stage.words)
+    if method != "POST":
+        return outcome(browser.get(url))
+    browser.get("/login")
+    return outcome(browser.post(url, row.get("form", {})))
 
 
 def outcome(response: TestResponse) -> int | str:
@@ -52,18 +62,12 @@ def test_s30_every_line_of_the_table_speaks_of_everybody() -> None:
 def test_s30_everybody_gets_what_the_table_says(name: str, stage: Stage, play: Play) -> None:
     """Each person in each place gets the stated answer, and a refusal leaves the database as it was."""
     row, (method, rule) = TABLE[name], name.split(" ")
-    url = row.get("open", rule).format(**stage.words)
     wrong: dict[tuple[str, ...], int | str] = {}
     world = play()
     for place in PLACES:
         for person, expected in zip(PEOPLE, row[place], strict=True):
             before = everything(world)
-            browser = stage.browser(world, place, person)
-            if method == "POST":
-                browser.get("/login")
-                got = outcome(browser.post(url, row.get("form", {})))
-            else:
-                got = outcome(browser.get(url))
+            got = asked(stage.browser(world, place, person), name, stage)
             if got != expected:
                 wrong[place, person] = got
             changed = everything(world) != before
@@ -72,6 +76,23 @@ def test_s30_everybody_gets_what_the_table_says(name: str, stage: Stage, play: P
             if changed:
                 world = play()
     assert wrong == {}
+
+
+# What /login answers does not depend on who sends it, and it would soon say that there were too many tries.
+@pytest.mark.parametrize("name", [name for name in TABLE if name != "POST /login"])
+def test_s30_whoever_is_nobody_any_more_gets_what_nobody_gets(name: str, stage: Stage, play: Play) -> None:
+    """A session without the second factor, one that has ended, and every cookie on another customer's host."""
+    row, world = TABLE[name], play()
+    before = everything(world)
+    wrong: dict[tuple[str, ...], int | str] = {}
+    for place, people in ({"console": NOBODIES, "customer": NOBODIES, "elsewhere": (*PEOPLE, *NOBODIES)}).items():
+        expected = row["customer" if place == "elsewhere" else place][0]
+        for person in people:
+            got = asked(stage.browser(world, place, person), name, stage)
+            if got != (row.get("elsewhere", expected) if place == "elsewhere" else expected):
+                wrong[place, person] = got
+    assert wrong == {}
+    assert everything(world) == before
 
 
 @pytest.mark.parametrize("name", [name for name in TABLE if name.startswith("GET ")])
