@@ -28,8 +28,9 @@ OPERATOR = Actor(id=None, name="operator (command line)")
 
 
 def register(group: click.Group) -> None:
-    """Add the commands."""
-    group.add_command(instance)
+    """Add the commands; whoever adds to ``instance`` may have come first."""
+    if instance.name not in group.commands:
+        group.add_command(instance)
     group.add_command(user)
     group.add_command(demo)
 
@@ -62,9 +63,16 @@ def create(runtime: Runtime, web_id: str, name: str, host: str | None, *, is_def
 @click.option("--search", default="", help="Part of a name, web id or host.")
 @click.option("--json", "as_json", is_flag=True)
 def list_all(runtime: Runtime, search: str, *, as_json: bool) -> None:
-    """List customers' instances."""
+    """List customers' instances; their policies are their own, and the settings add to them."""
     rows = [
-        {"web_id": row.web_id, "name": row.name, "url": instance_url(row, runtime.settings)}
+        {
+            "web_id": row.web_id,
+            "name": row.name,
+            "url": instance_url(row, runtime.settings),
+            "require_customer": row.require_customer,
+            "require_omniadmin": row.require_omniadmin,
+            "max_duration_seconds": row.max_duration_seconds,
+        }
         for row in db.session.scalars(queries.customers(search=search))
     ]
     if as_json:

@@ -124,7 +124,7 @@ def locked_approval(request: AccessRequest, *, extension_id: int | None, acting:
     approval = rows[side_of(_decider(user, acting), _question(request, frozenset(rows)))]
     if approval.decision is not None:
         raise Conflict(f"{approval.decided_by_name} {approval.decision} this already.")
-    return approval, Actor(id=user.id, name=user.full_name)
+    return approval, Actor(id=user.id, name=user.full_name, via=acting.actor.via)
 
 
 def unanswered(*, request_id: int, extension_id: int | None = None) -> list[str]:

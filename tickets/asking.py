@@ -152,6 +152,11 @@ def can_answer(side: str, *, requester: User, instance_id: int) -> bool:
     return db.session.scalar(others.limit(1)) is not None
 
 
+def new_public_id() -> str:
+    """Return a new name for a request in addresses and commands; no hyphen in it, for ``-x`` would be an option."""
+    return secrets.token_urlsafe(16).replace("-", "_")
+
+
 def add_request(
     *, kind: str, requester: User, instance: VirtualInstance, sides: Iterable[str], now: datetime, **facts: Any
 ) -> AccessRequest:
@@ -162,7 +167,7 @@ def add_request(
     sides = sorted(sides)
     facts.update({"lapses_at": facts["lapses_at"]} if sides else {"provisioning_at": now, "lapses_at": None})
     request = AccessRequest(
-        public_id=secrets.token_urlsafe(16),
+        public_id=new_public_id(),
         kind=kind,
         state=State.PENDING_APPROVAL if sides else State.PROVISIONING,
         state_since=now,

@@ -19,8 +19,8 @@ from tempadmin.audit.log import SERVICE, Actor
 from tempadmin.db import db
 from tickets import queries
 from tickets.end import end_all_open
-from tickets.models import KINDS, AccessRequest
-from tickets.states import EndReason, State
+from tickets.models import IMPERSONATION, KINDS, AccessRequest
+from tickets.states import WITH_DEADLINE, EndReason, State
 
 
 def init_app(app: Flask) -> None:
@@ -66,9 +66,16 @@ def access_behind(session: LoginSession) -> AccessRequest | None:
 
 
 def warnings(session: LoginSession) -> list[str]:
-    """Say which accesses end with a sign-out on the default instance."""
-    names = queries.names_of_open(requester_id=session.user_id)
-    return [f"Your access to {name} ends, and its account is deleted." for name in names]
+    """Say which accesses end with a sign-out on the default instance, and what is lost with each."""
+    return [_warning(request) for request in queries.all_open_of(requester_id=session.user_id)]
+
+
+def _warning(request: AccessRequest) -> str:
+    if State(request.state) in WITH_DEADLINE:
+        return f"Your request for {request.instance_name} is cancelled."
+    if request.kind == IMPERSONATION:
+        return f"Your access to {request.instance_name} as {request.subject_name} ends; their account stays as it is."
+    return f"Your access to {request.instance_name} ends, and its account is deleted."
 
 
 def _signed_out(_app: Flask, *, row: LoginSession, reason: str, actor: Actor, at: datetime) -> None:

@@ -62,10 +62,10 @@ def change_policy(*, acting: Acting, require_customer: bool, longest: timedelta 
             require_customer=require_customer,
             longest_seconds=instance.max_duration_seconds,
         )
-        return _end_what_does_not_fit(instance, actor=actor, now=now, runtime=runtime)
+        return end_what_does_not_fit(instance, actor=actor, now=now, runtime=runtime)
 
 
-def _end_what_does_not_fit(instance: VirtualInstance, *, actor: Actor, now: datetime, runtime: Runtime) -> int:
+def end_what_does_not_fit(instance: VirtualInstance, *, actor: Actor, now: datetime, runtime: Runtime) -> int:
     """End every open request of the instance that today's policy would not have let through."""
     longest = asking.longest_of(instance, runtime)
     needed = asking.sides_needed(instance, runtime)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tempadmin.errors import Forbidden, NotFound
-from tickets.models import CUSTOMER_SIDE, OMNIADMIN_SIDE, SUBJECT_SIDE
+from tickets.policy import CUSTOMER_SIDE, OMNIADMIN_SIDE, SUBJECT_SIDE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,13 +11,14 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tempadmin.db import Base, UtcDateTime
+from tickets import policy
 from tickets.states import State
 from tickets.triggers import TRIGGERS
 
 TEMPORARY_ADMIN, IMPERSONATION = "temporary_admin", "impersonation"
 KINDS = frozenset({TEMPORARY_ADMIN, IMPERSONATION})
 CONFIRM, LOGIN = "confirm", "login"
-OMNIADMIN_SIDE, CUSTOMER_SIDE, SUBJECT_SIDE = "omniadmin", "customer", "subject"
+OMNIADMIN_SIDE, CUSTOMER_SIDE, SUBJECT_SIDE = policy.OMNIADMIN_SIDE, policy.CUSTOMER_SIDE, policy.SUBJECT_SIDE
 APPROVED, REJECTED = "approved", "rejected"
 PENDING, GRANTED, REFUSED, VOID = "pending", "granted", "refused", "void"
 LONGEST_NOTE = 500

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from tempadmin.errors import Conflict, Forbidden, Invalid, NotFound, RateLimited, Unreadable
 
+OMNIADMIN_SIDE, CUSTOMER_SIDE, SUBJECT_SIDE = "omniadmin", "customer", "subject"
 SHORTEST_REASON, LONGEST_REASON = 10, 2_000
 LONGEST_EXTERNAL_TICKET = 200
 MOST_OPEN, MOST_ASKED, MOST_REJECTED = 10, 50, 3
@@ -133,9 +134,9 @@ def approvals_needed(target: Target, *, everywhere_omniadmin: bool, everywhere_c
     """
     needed = set()
     if everywhere_omniadmin or target.require_omniadmin:
-        needed.add("omniadmin")
+        needed.add(OMNIADMIN_SIDE)
     if everywhere_customer or target.require_customer:
-        needed.add("customer")
+        needed.add(CUSTOMER_SIDE)
     return frozenset(needed)
 
 

@@ -74,12 +74,10 @@ def open_of(*, requester_id: int, instance_id: int, kind: str = TEMPORARY_ADMIN)
     return db.session.scalars(query).first()
 
 
-def names_of_open(*, requester_id: int) -> list[str]:
-    """Return the names of the instances for which a person has open requests."""
-    query = select(AccessRequest.instance_name).where(
-        AccessRequest.requester_id == requester_id, AccessRequest.state.in_(OPEN)
-    )
-    return list(db.session.scalars(query.order_by(AccessRequest.instance_name)))
+def all_open_of(*, requester_id: int) -> list[AccessRequest]:
+    """Return a person's open requests, by instance."""
+    query = select(AccessRequest).where(AccessRequest.requester_id == requester_id, AccessRequest.state.in_(OPEN))
+    return list(db.session.scalars(query.order_by(AccessRequest.instance_name, AccessRequest.id)))
 
 
 def open_by_instance(instances: Sequence[VirtualInstance]) -> Mapping[int, list[AccessRequest]]:

@@ -28,7 +28,7 @@ END_WORDS: dict[EndReason, str] = {
     EndReason.ENDED_BY_CUSTOMER: "Ended by the customer",
     EndReason.ENDED_BY_SUBJECT: "Ended by the user",
     EndReason.SUBJECT_CHANGED: "Ended: the user's account was deactivated or changed",
-    EndReason.POLICY_CHANGED: "Ended: the customer's policy became stricter",
+    EndReason.POLICY_CHANGED: "Ended: the policy of the instance became stricter",
     EndReason.REPLACED: "Ended: the same browser entered again",
     EndReason.REQUESTER_SIGNED_OUT: "Ended: the requester signed out",
     EndReason.CREDENTIALS_CHANGED: "Ended: the requester's password or second factor was changed",

@@ -29,6 +29,8 @@ class Actor:
 
     id: int | None
     name: str
+    via: str | None = None
+    """How, where it was on no page, e.g. ``command line``; the record says so."""
 
 
 SERVICE = Actor(id=None, name="tempadmin")
@@ -78,6 +80,8 @@ def record(
     info = db.session().info
     if not info.get("in_transaction"):
         raise RuntimeError("an audit event needs an open transaction")
+    if actor.via is not None:
+        details["via"] = actor.via
     info.setdefault(COLLECTED, []).append(
         _Entry(instance_id=instance_id, event=event, actor=actor, at=at, request_id=request_id, details=details)
     )

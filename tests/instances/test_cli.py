@@ -45,7 +45,14 @@ def test_instances_are_created_listed_and_archived(command: Command) -> None:
     assert (created.exit_code, created.stdout) == (0, "Elm Bank answers at http://elm.example.net:8000\n")
     listed = command("instance", "list", "--json")
     assert json.loads(listed.stdout) == [
-        {"web_id": "elm", "name": "Elm Bank", "url": "http://elm.example.net:8000"},
+        {
+            "web_id": "elm",
+            "name": "Elm Bank",
+            "url": "http://elm.example.net:8000",
+            "require_customer": False,
+            "require_omniadmin": False,
+            "max_duration_seconds": None,
+        },
     ]
     assert "elm.example.net" in command("instance", "list").stdout
     assert "No instance fits" in command("instance", "list", "--search", "oak").stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -13,6 +14,7 @@ from tests.tempadmin.test_routes import TABLE, routes
 from tests.world import CONSOLE, KEYS, World
 
 WITHOUT = ("instances", "scheduler")
+ALL = "instances,scheduler,tickets"
 OF_TICKETS = {
     name
     for name in TABLE
@@ -58,18 +60,22 @@ def test_without_the_module_there_is_no_job(bare: World) -> None:
 
 @pytest.mark.only_sqlite
 def test_without_the_module_there_is_no_command(bare: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the help nor the commands know `access` and `cleanup`; with the module they do."""
+    """Neither the help nor the commands know `access`, `cleanup` or a policy; with the module they do."""
     monkeypatch.setenv("TEMPADMIN_BASE_URL", CONSOLE)
     monkeypatch.setenv("TEMPADMIN_SECRET_KEYS", KEYS[0])
     data = ["--data", str(bare.runtime.settings.data)]
-    for modules, known in ((",".join(WITHOUT), False), ("instances,scheduler,tickets", True)):
+    for modules, known in (("tickets,scheduler,instances", True), (",".join(WITHOUT), False), (ALL, True)):
         monkeypatch.setenv("TEMPADMIN_MODULES", modules)
         for name in ("access", "cleanup"):
             command = build_command([name, *data])
             assert (name in command.commands) == known
             assert (f"  {name} " in CliRunner().invoke(command, ["--help"]).stdout) == known
+        instance = command.commands["instance"]
+        assert isinstance(instance, click.Group)
+        assert ("policy" in instance.commands) == known
     monkeypatch.setenv("TEMPADMIN_MODULES", ",".join(WITHOUT))
-    assert CliRunner().invoke(build_command(data), ["access", "list", *data]).exit_code == 2
+    for arguments in (["access", "list"], ["instance", "policy", "acme"]):
+        assert CliRunner().invoke(build_command(data), [*arguments, *data]).exit_code == 2
 
 
 def test_without_the_module_every_table_exists(bare: World) -> None:
