@@ -18,7 +18,7 @@ from tempadmin.accounts.sessions import live_ids, sign_out
 from tempadmin.audit import queries as audit_queries
 from tempadmin.audit.log import SERVICE
 from tempadmin.db import db, transaction
-from tests.conftest import Build
+from tests.conftest import POSTGRESQL, SQLITE, Build
 from tests.tickets import model
 from tests.tickets.evidence import events
 from tests.tickets.scenes import Scene, sign_in
@@ -31,14 +31,14 @@ from tickets.models import Ticket
 from tickets.states import EndReason
 from tickets.sweep import sweep
 
+WALKS = {SQLITE: 30, POSTGRESQL: 20}
 PROFILE = settings(
-    max_examples=30,
     stateful_step_count=40,
     derandomize=True,
     database=None,
     deadline=None,
     print_blob=False,
-    phases=[Phase.generate, Phase.shrink],
+    phases=[Phase.generate],  # with Phase.shrink a failure is told in fewer steps, minutes later
     suppress_health_check=list(HealthCheck),
 )
 SECONDS = st.sampled_from([1, 5, 29, 30, 60, 299, 300, 900, 1799, 1800, 3599, 4500])
@@ -82,6 +82,15 @@ class Walk(People):
     @rule(seconds=SECONDS)
     def time_goes_by(self, seconds: int) -> None:
         self.clock.advance(seconds=seconds)
+
+    @rule(times=st.integers(1, 8), seconds=st.sampled_from([240, 290, 299, 299, 300]))
+    @precondition(lambda self: self.newest is not None and self.newest.state in (model.AWAITING, model.READY))
+    def put_off(self, times: int, seconds: int) -> None:
+        """Renew the link again and again, just before it runs out or just too late."""
+        for _ in range(times):
+            self.clock.advance(seconds=seconds)
+            awaiting = self.newest is not None and self.newest.state == model.AWAITING
+            self.renew(purpose=model.CONFIRM if awaiting else model.LOGIN, mine=True)
 
     @rule(seconds=SECONDS)
     def a_scheduler_is_at_work(self, seconds: int) -> None:
@@ -229,7 +238,7 @@ class Walk(People):
 
 
 @pytest.mark.timeout(300)
-def test_p1_p2_p13_the_machine_goes_as_the_model_does(build: Build) -> None:
-    """1,200 steps of people, jobs and time: the same answers, the same states, an event for each, and nothing left."""
+def test_p1_p2_p13_the_machine_goes_as_the_model_does(build: Build, database: str) -> None:
+    """1,000 steps of people, jobs and time: the same answers, the same states, an event for each, and nothing left."""
     world: World = build(rate_limits=False)
-    run_state_machine_as_test(lambda: Walk(world), settings=PROFILE)  # type: ignore[arg-type]
+    run_state_machine_as_test(lambda: Walk(world), settings=settings(PROFILE, max_examples=WALKS[database]))  # type: ignore[arg-type]
