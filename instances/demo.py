@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import re
-import shutil
 import socket
 import sys
 from contextlib import closing, redirect_stdout
@@ -17,7 +16,9 @@ import click
 from blinker import Signal
 from sqlalchemy import func, inspect, select
 
+from instances.demo_poster import described, poster, program
 from instances.demo_world import fill, new_world
+from instances.models import VirtualInstance
 from tempadmin.accounts.models import User
 from tempadmin.accounts.totp import code_at, seconds_to_next_step
 from tempadmin.app import create_app
@@ -51,9 +52,9 @@ def demo(context: click.Context, data: Path | None, port: int | None, *, as_json
     with reported():
         port = port or _former_port(folder) or FIRST_PORT
         _refuse_taken(port)
-        settings = prepare(folder, port=port)
-        world = _described(settings, _world(folder))
-        click.echo(json.dumps(world) if as_json else _poster(settings, world))
+        settings, people = prepare(folder, port=port)
+        world = described(settings, people)
+        click.echo(json.dumps(world) if as_json else poster(settings, world))
         only_warnings()
         serve(settings, host="127.0.0.1", port=port)
 
@@ -66,7 +67,7 @@ def codes(folder: Path, data: Path | None, *, as_json: bool) -> None:
     """Print the omniadmins' current authentication codes."""
     folder = folder if data is None else _folder(data)
     if not (folder / WORLD_NAME).exists():
-        raise click.ClickException(f"there is no demo world in {folder}; run: {_program()} demo --data {folder}")
+        raise click.ClickException(f"there is no demo world in {folder}; run: {program()} demo --data {folder}")
     now = SystemClock().now()
     left = seconds_to_next_step(now)
     people = [
@@ -80,8 +81,10 @@ def codes(folder: Path, data: Path | None, *, as_json: bool) -> None:
         click.echo(f"{person['email']:<28} {person['code']}    for {person['seconds_left']} s more")
 
 
-def prepare(folder: Path, *, port: int) -> Settings:
-    """Make the folder's settings, database and people, or go on with those that are there.
+def prepare(folder: Path, *, port: int) -> tuple[Settings, dict[str, Any]]:
+    """Make the folder's settings, database and people, or go on with those that are there; return both.
+
+    Each instance is told with its present policy, which people may have changed since the world was made.
 
     Raises
     ------
@@ -100,14 +103,17 @@ def prepare(folder: Path, *, port: int) -> Settings:
     if settings.base_url != f"http://localhost:{port}":
         raise SettingsError([f"base_url: the demo is at http://localhost:{port}; unset {ENVIRONMENT_PREFIX}BASE_URL"])
     with create_app(settings).app_context():
+        only_warnings()
         try:
             # The history of a new world may mail; standard output begins with the world itself.
             with redirect_stdout(sys.stderr):
-                _make_or_go_on(_world(folder))
+                world = _world(folder)
+                _make_or_go_on(world)
+                _add_policies(world, settings)
         finally:
             db.session.remove()
             db.engine.dispose()
-    return settings
+    return settings, world
 
 
 def _make_or_go_on(world: dict[str, Any]) -> None:
@@ -119,6 +125,14 @@ def _make_or_go_on(world: dict[str, Any]) -> None:
         world_made.send(application(), runtime=runtime, world=world)
 
 
+def _add_policies(world: dict[str, Any], settings: Settings) -> None:
+    rows = {row.web_id: row for row in db.session.scalars(select(VirtualInstance))}
+    for one in world["instances"]:
+        row = rows[one["web_id"]]
+        one["require_customer"] = row.require_customer or settings.require_customer
+        one["require_omniadmin"] = row.require_omniadmin or settings.require_omniadmin
+
+
 def _refuse_foreign_database(world: dict[str, Any]) -> None:
     """Look before anything is written: the environment may name the database of a real installation."""
     if not inspect(db.engine).has_table(User.__tablename__):
@@ -127,13 +141,6 @@ def _refuse_foreign_database(world: dict[str, Any]) -> None:
     ours = db.session.scalar(select(func.count()).where(User.email.in_(emails)))
     if ours != len(emails) and db.session.scalar(select(User.id).limit(1)) is not None:
         raise SettingsError(["database_url: this database holds another installation; the demo needs one of its own"])
-
-
-def _program() -> str:
-    """Return how to type this command: after `make demo` it lies in a folder where no shell looks."""
-    started = Path(sys.argv[0])
-    found = shutil.which(started.name)
-    return "tempadmin" if not started.is_file() or (found and started.samefile(found)) else str(started)
 
 
 def _folder(data: Path | None) -> Path:
@@ -178,62 +185,6 @@ def _write_private(path: Path, text: str) -> None:
     unfinished.replace(path)
 
 
-def _described(settings: Settings, world: dict[str, Any]) -> dict[str, Any]:
-    """Return the world as ``--json`` prints it."""
-    port = settings.base_url.rpartition(":")[2]
-
-    def public(people: list[dict[str, str]]) -> list[dict[str, str]]:
-        return [{name: value for name, value in one.items() if name != "name"} for one in people]
-
-    return {
-        "console": settings.base_url,
-        "mail_dir": str(settings.data / "mail"),
-        "omniadmins": public(world["omniadmins"]),
-        "instances": [
-            {
-                "web_id": one["web_id"],
-                "name": one["name"],
-                "url": f"http://{one['web_id']}.localhost:{port}",
-                "require_customer": False,
-                "require_omniadmin": False,
-                "administrators": public(one["administrators"]),
-                "members": public(one["members"]),
-            }
-            for one in world["instances"]
-        ],
-    }
-
-
-def _poster(settings: Settings, world: dict[str, Any]) -> str:
-    now, folder = SystemClock().now(), settings.data
-    lines = ["", f"  Console    {world['console']}    (the operator's own instance)", ""]
-    for person in world["omniadmins"]:
-        code = code_at(person["totp_secret"], now)
-        lines += [
-            f"    {person['email']:<24} password {person['password']}",
-            f"    {'':<24} TOTP secret {person['totp_secret']}, code now {code}",
-        ]
-    lines += ["", "  Customers' instances, each with an administrator and two members", ""]
-    for one in world["instances"]:
-        lines.append(f"    {one['name']:<16} {one['url']}")
-        for person in one["administrators"]:
-            lines.append(f"      administrator  {person['email']:<26} password {person['password']}")
-        for person in one["members"]:
-            lines.append(f"      member         {person['email']:<26} password {person['password']}")
-    names = " ".join(f"{one['web_id']}.localhost" for one in world["instances"])
-    lines += [
-        "",
-        f"  Codes       {_program()} demo codes --data {folder}    (a code works once; the next comes within 30 s)",
-        f"  Mails       {world['mail_dir']}    (subject and link also appear below)",
-        "  Browser     Chrome or Firefox, which find *.localhost by themselves. Any other: add to the hosts file",
-        f"                127.0.0.1 {names}",
-        "              Use a private window for the customer's side, so that both can be signed in at once.",
-        "  Stop        Ctrl-C. The same folder goes on where you left it.",
-        "",
-    ]
-    return "\n".join(lines)
-
-
 def _refuse_taken(port: int) -> None:
     with closing(socket.socket()) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -241,5 +192,5 @@ def _refuse_taken(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
-            other = f"{_program()} demo --port {port + 1 if port < LAST_PORT else FIRST_PORT}"
+            other = f"{program()} demo --port {port + 1 if port < LAST_PORT else FIRST_PORT}"
             raise SettingsError([f"port {port} {why}; choose another one, for example: {other}"]) from None

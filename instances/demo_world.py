@@ -6,6 +6,7 @@ import secrets
 from datetime import datetime
 from typing import Any
 
+from instances.models import VirtualInstance
 from instances.registry import add_instance, add_row
 from tempadmin.accounts import factors
 from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, OMNIADMIN
@@ -23,6 +24,13 @@ OMNIADMINS = (
     ("jon@operator.example", "Jon Reyes"),
     ("mira@operator.example", "Mira Okafor"),
 )
+
+POLICIES = {
+    "birch-health": {"require_customer": True},
+    "cobalt": {"require_omniadmin": True},
+    "elm-bank": {"require_customer": True, "require_omniadmin": True},
+}
+"""Whose yes each wants; the other two ask nobody. A new world's only: in one that goes on, people changed theirs."""
 
 Person = tuple[str, str]
 
@@ -99,11 +107,19 @@ def fill(world: dict[str, Any], *, runtime: Runtime) -> None:
             instance_id = add_instance(
                 web_id=one["web_id"], name=one["name"], host=host, actor=SERVICE, now=now, runtime=runtime
             )
+            _set_policy(instance_id, POLICIES.get(one["web_id"], {}), now=now)
             for person in one["administrators"]:
                 _add(instance_id, person, ADMINISTRATOR, hashes, now=now, runtime=runtime)
             for person in one["members"]:
                 _add(instance_id, person, MEMBER, hashes, now=now, runtime=runtime)
     db.session.expire_all()
+
+
+def _set_policy(instance_id: int, policy: dict[str, bool], *, now: datetime) -> None:
+    if policy:
+        for name, value in policy.items():
+            setattr(db.session.get_one(VirtualInstance, instance_id), name, value)
+        record("policy.changed", instance_id=instance_id, actor=SERVICE, at=now, demo=True, **policy)
 
 
 def _add(

@@ -120,7 +120,7 @@ def test_the_console_has_its_pages_in_order(demo: Demo, visit: Visit) -> None:
     mira.shoot("sign-out", everywhere=True)
     mira.press("Sign out")
     expect(page.get_by_role("heading", name="Sign in to the operator console")).to_be_visible()
-    ended = "SELECT 1 FROM access_requests WHERE instance_name = 'Elm Bank' AND state = 'ended'"
+    ended = "SELECT 1 FROM access_requests WHERE instance_name = 'Elm Bank' AND end_reason = 'requester_signed_out'"
     wait_for(lambda: demo.rows(ended) or None, "the request's end")
 
 
