@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flask import url_for
 
 from tempadmin.accounts import login
-from tempadmin.outbox.queue import troubles
+from tempadmin.db import db
+from tempadmin.errors import Conflict
+from tempadmin.outbox.queue import trouble
 from tempadmin.runtime import current_runtime
+from tempadmin.web import words
 from tempadmin.web.context import instance_source
 from tickets import queries, story
 from tickets.models import AccessRequest
+from tickets.notices import CONFIRM_ACCESS
 from tickets.states import OPEN, State
 
 PUBLIC_ID = re.compile(r"[A-Za-z0-9_-]{8,40}")
@@ -23,17 +29,33 @@ def page_of(found: AccessRequest) -> dict[str, Any]:
     runtime, mine = current_runtime(), found.requester_id == login.person().id
     state = State(found.state)
     ticket = queries.live_ticket(found)
-    notes = troubles(request_id=found.id) if state == State.AWAITING_CONFIRMATION and mine else []
     return {
         "access": access_of(found),
         "steps": story.steps(
             found, ticket=ticket, forms=_step_forms(found) if mine else {}, by_mail=runtime.settings.confirms_by_mail
         ),
         "header_forms": _header_forms(found, state, mine=mine),
-        "note": f"The mail could not be sent yet ({notes[0]}). It is tried again; the request stands."
-        if notes
-        else None,
+        "note": _mail_note(found) if state == State.AWAITING_CONFIRMATION and mine else None,
     }
+
+
+def _mail_note(found: AccessRequest) -> str | None:
+    """Say why the confirmation mail has not gone out, what happens next, and what one can do."""
+    what = trouble(CONFIRM_ACCESS, request_id=found.id)
+    if what is None:
+        return None
+    person, now = login.person(), current_runtime().now()
+    if what.again_at is None:
+        return (
+            f"The mail was not sent: {what.error}. It is not tried again. Your request stands: when the trouble is "
+            "mended press Send again, or cancel the request."
+        )
+    zone = words.zone(person.time_zone)
+    at = words.moment(max(what.again_at, now), reader=zone, now=now, style="time")
+    return (
+        f"The mail could not be sent yet: {what.error}. Your request stands, and the mail is tried again by itself, "
+        f"next at {at}{'' if person.time_zone else ' UTC'}. You can also press Send again, or cancel the request."
+    )
 
 
 def _step_forms(found: AccessRequest) -> dict[State, list[story.FormButton]]:
@@ -51,6 +73,23 @@ def _header_forms(found: AccessRequest, state: State, *, mine: bool) -> list[sto
     if mine and state != State.ACTIVE:
         return [story.FormButton(url_for("console.cancel", public_id=found.public_id), "Cancel", "outline-danger")]
     return [story.FormButton(url_for("console.end", public_id=found.public_id), "End access", "danger")]
+
+
+@contextmanager
+def stale_buttons_explained(found: AccessRequest) -> Iterator[None]:
+    """Let a button that came too late say how the request stands now, with the way to its page."""
+    public_id = found.public_id
+    try:
+        yield
+    except Conflict as error:
+        db.session.rollback()
+        present = queries.by_public_id(public_id)
+        sentence, _tone = story.state_words(present, mine=present.requester_id == login.person().id)
+        raise Conflict(
+            f"{error.message} The request is now: {sentence}.",
+            next_url=url_for("console.show", public_id=public_id),
+            next_label="Open the request",
+        ) from None
 
 
 def access_of(found: AccessRequest) -> dict[str, Any]:
