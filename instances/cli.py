@@ -114,12 +114,8 @@ def archive(runtime: Runtime, web_id: str, *, yes: bool) -> None:
     row = _find(web_id)
     if row.archived_at is None and not row.is_default and not yes:
         people, sessions = queries.what_ends(instance_id=row.id, now=runtime.now())
-        click.echo(
-            f"{row.name} ({instance_url(row, runtime.settings)}) will answer no more; there is no way back.", err=True
-        )
-        click.echo(
-            f"Its {people} accounts can sign in no more, and {sessions} sessions end now, support too.", err=True
-        )
+        click.echo(f"{row.name} will answer no more at {instance_url(row, runtime.settings)}, for good.", err=True)
+        click.echo(f"Its accounts ({people}) can sign in no more. Sessions that end now: {sessions}.", err=True)
         click.confirm("Archive it?", abort=True, err=True)
     registry.archive_instance(web_id=web_id, actor=OPERATOR, runtime=runtime)
     click.echo(f"{web_id} is archived.")

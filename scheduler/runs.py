@@ -26,6 +26,7 @@ QUICK = timedelta(minutes=10)
 BY_HAND_AT_MOST = timedelta(minutes=10)
 """A run that somebody asked for and that has no end by then died with its process."""
 LONGEST_DETAIL = 500
+UNWRITTEN = "the database did not take down how it ended"
 
 log = structlog.get_logger()
 
@@ -112,6 +113,11 @@ def _claim(job: Job, runtime: Runtime, *, epoch: int, holder: str) -> int | None
         state.next_due_at = next_due(job.schedule, now)
         if _was_run(job, due_at):
             return None
+        # A process runs a job once at a time, so a run of ours without an end is one whose end could not be written.
+        unwritten = update(JobRun).where(
+            JobRun.job == job.name, JobRun.holder == holder, JobRun.epoch == epoch, JobRun.finished_at.is_(None)
+        )
+        db.session.execute(unwritten.values(finished_at=now, outcome=LOST, detail=UNWRITTEN))
         return _begin(JobRun(job=job.name, due_at=due_at, epoch=epoch, holder=holder, started_at=now), job)
 
 

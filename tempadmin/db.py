@@ -90,7 +90,11 @@ class UtcDateTime(TypeDecorator[datetime]):
 def engine_options(url: str) -> dict[str, Any]:
     """Return what SQLAlchemy's engine needs for this database; its errors never repeat values (P12)."""
     if url.startswith("sqlite"):
-        return {"connect_args": {"timeout": LOCK_TIMEOUT_SECONDS}, "hide_parameters": True}
+        return {
+            "connect_args": {"timeout": LOCK_TIMEOUT_SECONDS},
+            "hide_parameters": True,
+            "pool_timeout": LOCK_TIMEOUT_SECONDS,
+        }
     limits = f"-c lock_timeout={LOCK_TIMEOUT_SECONDS}s -c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s"
     return {
         # Without it a server that swallows packets holds a request for minutes.

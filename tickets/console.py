@@ -15,7 +15,7 @@ from tempadmin.web.paging import fetch_page
 from tempadmin.web.targets import Target, targets
 from tickets import confirm, console_ask, console_decide, queries
 from tickets.end import end_access
-from tickets.presenting import PUBLIC_ID, page_of, row_of
+from tickets.presenting import PUBLIC_ID, page_of, row_of, stale_buttons_explained
 from tickets.states import EndReason
 
 blueprint = Blueprint("console", __name__)
@@ -65,7 +65,8 @@ def show(public_id: str) -> str:
 def send_again(public_id: str) -> Response:
     """Mail a new confirmation link."""
     found = queries.by_public_id(public_id)
-    confirm.send_again(request_id=found.id, user_id=login.person().id, runtime=current_runtime())
+    with stale_buttons_explained(found):
+        confirm.send_again(request_id=found.id, user_id=login.person().id, runtime=current_runtime())
     flash("A new link is on its way; the old one is worthless now.", "success")
     return _to(public_id)
 
@@ -77,7 +78,8 @@ def cancel(public_id: str) -> Response:
     found = queries.by_public_id(public_id)
     if found.requester_id != login.person().id:
         abort(404)
-    end_access(request_id=found.id, reason=EndReason.CANCELLED, actor=login.actor(), runtime=current_runtime())
+    with stale_buttons_explained(found):
+        end_access(request_id=found.id, reason=EndReason.CANCELLED, actor=login.actor(), runtime=current_runtime())
     return _to(public_id)
 
 
@@ -88,7 +90,8 @@ def end(public_id: str) -> Response:
     found = queries.by_public_id(public_id)
     mine = found.requester_id == login.person().id
     reason = EndReason.ENDED_BY_REQUESTER if mine else EndReason.ENDED_BY_OMNIADMIN
-    end_access(request_id=found.id, reason=reason, actor=login.actor(), runtime=current_runtime())
+    with stale_buttons_explained(found):
+        end_access(request_id=found.id, reason=reason, actor=login.actor(), runtime=current_runtime())
     return _to(public_id)
 
 

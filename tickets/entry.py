@@ -14,15 +14,16 @@ from wtforms.validators import DataRequired, Length
 from tempadmin.accounts import login
 from tempadmin.accounts.models import OMNIADMIN
 from tempadmin.db import db
-from tempadmin.errors import Invalid, NotFound
+from tempadmin.errors import Invalid, NotFound, RateLimited
 from tempadmin.runtime import current_runtime
 from tempadmin.web.context import instance_source
+from tempadmin.web.fields import BAD_REQUEST, slow_down
 from tempadmin.web.guard import allow
 from tempadmin.web.targets import Target, targets
 from tickets import confirm, queries
 from tickets.hand_off import issue_code
 from tickets.models import AccessRequest
-from tickets.presenting import PUBLIC_ID, access_of
+from tickets.presenting import PUBLIC_ID, access_of, stale_buttons_explained
 
 blueprint = Blueprint("entry", __name__)
 
@@ -61,7 +62,8 @@ def init_app(app: Flask) -> None:
 def open_confirmation(public_id: str) -> Response:
     """Open the confirmation where no mail carries its link."""
     found = queries.by_public_id(public_id)
-    key = confirm.open_confirmation(request_id=found.id, user_id=login.person().id, runtime=current_runtime())
+    with stale_buttons_explained(found):
+        key = confirm.open_confirmation(request_id=found.id, user_id=login.person().id, runtime=current_runtime())
     return redirect(url_for("entry.confirm_page", key=key), 303)
 
 
@@ -70,22 +72,25 @@ def open_confirmation(public_id: str) -> Response:
 def new_link(public_id: str) -> str:
     """Make a new sign-in link and show it, here and nowhere else."""
     found = queries.by_public_id(public_id)
-    link = confirm.new_sign_in_link(request_id=found.id, user_id=login.person().id, runtime=current_runtime())
+    with stale_buttons_explained(found):
+        link = confirm.new_sign_in_link(request_id=found.id, user_id=login.person().id, runtime=current_runtime())
     return _show_link(link)
 
 
 @blueprint.route("/access/confirm", methods=["GET", "POST"])
 @allow(OMNIADMIN, place="console")
-def confirm_page() -> str | tuple[str, int]:
+def confirm_page() -> str | tuple[str, int, dict[str, str]]:
     """Confirm with a fresh second factor; the answer shows the one-time link."""
     runtime, key = current_runtime(), request.args.get("key", "")
     person_id = login.person().id
-    form = ConfirmForm()
+    form, refused = ConfirmForm(), BAD_REQUEST
     if form.validate_on_submit():
         try:
             link = confirm.confirm(key=key, user_id=person_id, answer=form.code.data or "", runtime=runtime)
         except Invalid as error:
             form.code.errors = [error.message]
+        except RateLimited as error:
+            refused = slow_down(form, error)
         else:
             return _show_link(link)
     found, ticket = confirm.look(key=key, user_id=person_id, runtime=runtime)
@@ -96,7 +101,7 @@ def confirm_page() -> str | tuple[str, int]:
         form=form,
         not_me_url=url_for("entry.not_me", key=key),
     )
-    return page, 400 if form.is_submitted() else 200
+    return (page, *refused) if form.is_submitted() else page
 
 
 @blueprint.post("/access/not-me")

@@ -17,6 +17,7 @@ from tempadmin.outbox.queue import composers, enqueue
 from tempadmin.runtime import Runtime
 from tempadmin.web import words
 from tempadmin.web.context import instance_source
+from tickets import tokens
 from tickets.models import AccessRequest, Ticket
 from tickets.states import State
 
@@ -77,8 +78,8 @@ def _confirm_access(ids: dict[str, int], secret: str | None, runtime: Runtime) -
     ticket = db.session.scalars(
         select(Ticket).where(Ticket.request_id == request.id, Ticket.used_at.is_(None), Ticket.voided_at.is_(None))
     ).first()
-    if ticket is None:
-        return None
+    if ticket is None or not tokens.is_key_of(ticket, secret, runtime=runtime):
+        return None  # replaced by a newer mail's link while this one waited
     return {
         **facts(request, runtime),
         "link": confirmation_url(secret, runtime),

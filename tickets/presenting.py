@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flask import url_for
 
 from tempadmin.accounts import login
-from tempadmin.outbox.queue import troubles
+from tempadmin.db import db
+from tempadmin.errors import Conflict
+from tempadmin.outbox.queue import trouble
 from tempadmin.runtime import current_runtime
 from tempadmin.web import words
 from tempadmin.web.context import instance_source
 from tickets import answers, queries, story
-from tickets.models import IMPERSONATION, OMNIADMIN_SIDE, PENDING, SUBJECT_SIDE, AccessRequest, Approval, Extension
+from tickets.decisions import decisions_of
+from tickets.models import IMPERSONATION, OMNIADMIN_SIDE, AccessRequest
+from tickets.notices import CONFIRM_ACCESS
 from tickets.states import OPEN, State
 
 PUBLIC_ID = re.compile(r"[A-Za-z0-9_-]{8,40}")
@@ -30,7 +32,6 @@ def page_of(found: AccessRequest) -> dict[str, Any]:
     ticket = queries.live_ticket(found)
     approvals, extension = queries.approvals_of(found), queries.extension_of(found)
     of_extension = [] if extension is None else queries.approvals_of(found, extension_id=extension.id)
-    notes = troubles(request_id=found.id) if state == State.AWAITING_CONFIRMATION and mine else []
     steps = story.steps(
         found,
         ticket=ticket,
@@ -46,65 +47,27 @@ def page_of(found: AccessRequest) -> dict[str, Any]:
         "steps": steps,
         "decisions": [] if mine else decisions_of(found, approvals, extension, of_extension, side=OMNIADMIN_SIDE),
         "header_forms": _header_forms(found, state, mine=mine),
-        "note": f"The mail could not be sent yet ({notes[0]}). It is tried again; the request stands."
-        if notes
-        else None,
+        "note": _mail_note(found) if state == State.AWAITING_CONFIRMATION and mine else None,
     }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Decision:
-    """A question with its two buttons; the note goes with either."""
-
-    public_id: str
-    question: str
-    email: str
-    detail: str
-    until: datetime | None
-    approve_url: str
-    reject_url: str
-
-
-def decisions_of(
-    found: AccessRequest,
-    approvals: Sequence[Approval],
-    extension: Extension | None,
-    of_extension: Sequence[Approval],
-    *,
-    side: str,
-    blueprint: str = "deciding",
-) -> list[Decision]:
-    """Return what the reader may decide for a side; the use cases judge again who they are."""
-    asked = []
-    who, url = found.requester_name, functools.partial(url_for, public_id=found.public_id)
-    if found.state == State.PENDING_APPROVAL and any(one.side == side and one.decision is None for one in approvals):
-        what = "to see what you see" if side == SUBJECT_SIDE else "for admin access"
-        facts = [f"“{found.reason}”", words.duration(found.duration_seconds), found.external_ticket]
-        asked.append(
-            Decision(
-                public_id=found.public_id,
-                question=f"{who} asks {what}",
-                email=found.requester_email,
-                detail=" · ".join(fact for fact in facts if fact),
-                until=found.lapses_at,
-                approve_url=url(f"{blueprint}.say_yes"),
-                reject_url=url(f"{blueprint}.say_no"),
-            )
+def _mail_note(found: AccessRequest) -> str | None:
+    """Say why the confirmation mail has not gone out, what happens next, and what one can do."""
+    what = trouble(CONFIRM_ACCESS, request_id=found.id)
+    if what is None:
+        return None
+    person, now = login.person(), current_runtime().now()
+    if what.again_at is None:
+        return (
+            f"The mail was not sent: {what.error}. It is not tried again. Your request stands: when the trouble is "
+            "mended press Send again, or cancel the request."
         )
-    waiting = extension is not None and extension.state == PENDING and found.state == State.ACTIVE
-    if extension and waiting and any(one.side == side and one.decision is None for one in of_extension):
-        asked.append(
-            Decision(
-                public_id=found.public_id,
-                email=found.requester_email,
-                question=f"{who} asks for {words.duration(extension.added_seconds)} more",
-                detail=f"“{extension.reason}”",
-                until=found.ends_at,
-                approve_url=url(f"{blueprint}.say_yes_to_more_time", extension_id=extension.id),
-                reject_url=url(f"{blueprint}.say_no_to_more_time", extension_id=extension.id),
-            )
-        )
-    return asked
+    zone = words.zone(person.time_zone)
+    at = words.moment(max(what.again_at, now), reader=zone, now=now, style="time")
+    return (
+        f"The mail could not be sent yet: {what.error}. Your request stands, and the mail is tried again by itself, "
+        f"next at {at}{'' if person.time_zone else ' UTC'}. You can also press Send again, or cancel the request."
+    )
 
 
 def _step_forms(found: AccessRequest, *, may_extend: bool) -> dict[State, list[answers.FormButton]]:
@@ -129,6 +92,23 @@ def _header_forms(found: AccessRequest, state: State, *, mine: bool) -> list[ans
     if mine and state != State.ACTIVE:
         return [answers.FormButton(url_for("console.cancel", public_id=found.public_id), "Cancel", "outline-danger")]
     return [answers.FormButton(url_for("console.end", public_id=found.public_id), "End access", "danger")]
+
+
+@contextmanager
+def stale_buttons_explained(found: AccessRequest) -> Iterator[None]:
+    """Let a button that came too late say how the request stands now, with the way to its page."""
+    public_id = found.public_id
+    try:
+        yield
+    except Conflict as error:
+        db.session.rollback()
+        present = queries.by_public_id(public_id)
+        sentence, _tone = story.state_words(present, mine=present.requester_id == login.person().id)
+        raise Conflict(
+            f"{error.message} The request is now: {sentence}.",
+            next_url=url_for("console.show", public_id=public_id),
+            next_label="Open the request",
+        ) from None
 
 
 def access_of(found: AccessRequest) -> dict[str, Any]:

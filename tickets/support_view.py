@@ -9,8 +9,8 @@ from flask import g, url_for
 
 from tempadmin.accounts.models import ADMINISTRATOR, User
 from tickets import answers, story, watching
+from tickets.decisions import Decision, decisions_of
 from tickets.models import CUSTOMER_SIDE, IMPERSONATION, SUBJECT_SIDE, AccessRequest, Activity
-from tickets.presenting import Decision, decisions_of
 from tickets.states import EndReason, State
 
 OPEN_REQUESTS = "support_open_requests"

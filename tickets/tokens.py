@@ -72,6 +72,12 @@ def find(key: str, *, purpose: str, runtime: Runtime) -> Ticket:
     return ticket
 
 
+def is_key_of(ticket: Ticket, key: str, *, runtime: Runtime) -> bool:
+    """Tell whether a key is a ticket's."""
+    secret = str(runtime.keys.serializer(_salt(ticket.purpose)).loads(key))
+    return ticket.digest in runtime.keys.digests(_salt(ticket.purpose), secret)
+
+
 def live_until(*, request_id: int, now: datetime) -> datetime | None:
     """Return until when a request's live ticket works, or ``None`` when it has none."""
     return db.session.scalar(

@@ -20,9 +20,10 @@ from tempadmin.accounts.forms import (
 from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, OMNIADMIN
 from tempadmin.accounts.picture import picture
 from tempadmin.accounts.sessions import SUPPORT_PREFIX, sign_out
-from tempadmin.errors import Invalid
+from tempadmin.errors import Invalid, RateLimited
 from tempadmin.runtime import current_runtime
 from tempadmin.web.context import absolute_url, current_instance
+from tempadmin.web.fields import BAD_REQUEST, slow_down
 from tempadmin.web.guard import allow, public
 from tempadmin.web.security import DEVICE_COOKIE, SESSION_COOKIE, delete_cookie, read_cookie, set_cookie
 from tempadmin.web.targets import follow_target, waiting_name
@@ -48,9 +49,9 @@ def network(address: str | None) -> str:
 
 @blueprint.route("/login", methods=["GET", "POST"])
 @public()
-def sign_in_page() -> str | Response | tuple[str, int]:
+def sign_in_page() -> str | Response | tuple[str, int, dict[str, str]]:
     """First factor; whatever session cookie comes along is ignored (design §4.5)."""
-    form = PasswordForm()
+    form, refused = PasswordForm(), BAD_REQUEST
     runtime = current_runtime()
     if form.validate_on_submit():
         try:
@@ -64,6 +65,8 @@ def sign_in_page() -> str | Response | tuple[str, int]:
             )
         except Invalid as error:
             form.form_errors.append(error.message)
+        except RateLimited as error:
+            refused = slow_down(form, error)
         else:
             if not first.needs_code:
                 return _enter(sign_in.finish(first=first, answer=None, client=login.client(), runtime=runtime))
@@ -75,19 +78,18 @@ def sign_in_page() -> str | Response | tuple[str, int]:
             }
             return redirect(url_for("accounts.verify_page"), 303)
     over = (read_cookie(SESSION_COOKIE) or "").startswith(SUPPORT_PREFIX) and not form.is_submitted()
-    status = 400 if form.errors or form.form_errors else 200
     page = render_template("accounts/login.html", form=form, continue_to=waiting_name(), support_is_over=over)
-    return page, status
+    return (page, *refused) if form.errors or form.form_errors else page
 
 
 @blueprint.route("/login/verify", methods=["GET", "POST"])
 @public()
-def verify_page() -> str | Response | tuple[str, int]:
+def verify_page() -> str | Response | tuple[str, int, dict[str, str]]:
     """Second factor, for whoever has just given the first in this browser."""
     first = _pending()
     if first is None:
         return redirect(url_for("accounts.sign_in_page"), 303)
-    form = CodeForm()
+    form, refused = CodeForm(), BAD_REQUEST
     if form.validate_on_submit():
         try:
             entered = sign_in.finish(
@@ -95,9 +97,12 @@ def verify_page() -> str | Response | tuple[str, int]:
             )
         except Invalid as error:
             form.code.errors = [error.message]
+        except RateLimited as error:
+            refused = slow_down(form, error)
         else:
             return _enter(entered)
-    return render_template("accounts/verify.html", form=form), 400 if form.errors or form.code.errors else 200
+    page = render_template("accounts/verify.html", form=form)
+    return (page, *refused) if form.is_submitted() else page
 
 
 @blueprint.route("/logout", methods=["GET", "POST"])

@@ -81,12 +81,13 @@ class SmtpMailer:
             with self._connect() as server:
                 yield server
         except smtplib.SMTPRecipientsRefused as error:
-            code = next(iter(error.recipients.values()))[0]
-            raise MailError(f"the server refused the address ({code})", permanent=code in PERMANENT_REPLIES) from error
+            recipient, (code, _words) = next(iter(error.recipients.items()))
+            message = f"the mail server refused the address {recipient} ({code})"
+            raise MailError(message, permanent=code in PERMANENT_REPLIES) from error
         except smtplib.SMTPResponseException as error:
-            raise MailError(f"the server answered {error.smtp_code}") from error
+            raise MailError(f"the mail server answered {error.smtp_code}") from error
         except (OSError, smtplib.SMTPException) as error:
-            raise MailError(f"the server could not be reached: {type(error).__name__}") from error
+            raise MailError(f"the mail server could not be reached: {type(error).__name__}") from error
 
     def _connect(self) -> smtplib.SMTP:
         host, secure = self._parts.hostname or "localhost", self._parts.scheme == "smtps"
@@ -102,7 +103,7 @@ class SmtpMailer:
                 server.ehlo()
             elif self._parts.password:
                 server.close()
-                raise MailError("the server offers no STARTTLS: the password is not sent in the clear")
+                raise MailError("the mail server offers no STARTTLS: the password is not sent in the clear")
         if self._parts.username:
             server.login(unquote(self._parts.username), unquote(self._parts.password or ""))
         return server

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
 import structlog
-from flask import Flask, current_app
-from sqlalchemy import or_, select, update
+from flask import Flask, current_app, g, has_request_context
+from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
 from tempadmin.db import after_commit, db, transaction
@@ -119,9 +120,15 @@ def deliver(message_id: int, runtime: Runtime) -> bool:
 
 
 def _deliver_quietly(message_id: int) -> None:
-    """Right after the commit: a mail server on a bad day must not spoil what was committed; the job tries again."""
+    """Right after the commit: a mail server on a bad day must not spoil what was committed; the job tries again.
+
+    One attempt that failed is enough for a request: each may wait for the server's time-outs, and people for the page.
+    """
+    if has_request_context() and g.get("mail_failed", False):
+        return
     try:
-        deliver(message_id, current_runtime())
+        if not deliver(message_id, current_runtime()) and has_request_context():
+            g.mail_failed = True
     except Exception:
         db.session.rollback()
         log.exception("mail.not_tried", message_id=message_id)
@@ -174,11 +181,18 @@ def _postpone(message_id: int, *, now: datetime, error: str, permanent: bool) ->
             row.next_attempt_at, row.sealed_secret = None, None
 
 
-def troubles(*, request_id: int) -> list[str]:
-    """Return what keeps the mails of an access request from going out, newest first."""
-    waiting = select(OutboxMessage.last_error).where(
-        OutboxMessage.request_id == request_id,
-        OutboxMessage.sent_at.is_(None),
-        or_(OutboxMessage.last_error.is_not(None), OutboxMessage.attempts > 0),
-    )
-    return [error for error in db.session.scalars(waiting.order_by(OutboxMessage.id.desc())) if error]
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """Why a mail has not gone out, in words; ``again_at`` is ``None`` when it is not tried again."""
+
+    error: str
+    again_at: datetime | None
+
+
+def trouble(template: str, *, request_id: int) -> Trouble | None:
+    """Return what keeps the newest mail of a kind about an access request from going out, if anything does."""
+    newest = select(OutboxMessage).where(OutboxMessage.request_id == request_id, OutboxMessage.template == template)
+    row = db.session.scalars(newest.order_by(OutboxMessage.id.desc()).limit(1)).one_or_none()
+    if row is None or row.sent_at is not None or row.last_error is None:
+        return None
+    return Trouble(error=row.last_error, again_at=row.next_attempt_at)

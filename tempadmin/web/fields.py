@@ -6,12 +6,26 @@ from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
+from flask_wtf import FlaskForm
 from markupsafe import escape
 from wtforms import SelectField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # the stubs are older than it
 from wtforms.widgets import Select, html_params
 
-__all__ = ["SelectChoice", "TimeZoneField"]
+from tempadmin.errors import RateLimited
+
+__all__ = ["BAD_REQUEST", "Refused", "SelectChoice", "TimeZoneField", "slow_down"]
+
+Refused = tuple[int, dict[str, str]]
+"""Status and headers of a form that comes back."""
+
+BAD_REQUEST: Refused = (400, {})
+
+
+def slow_down(form: FlaskForm, error: RateLimited) -> Refused:
+    """Give a form back with what was typed, and say above it when to try again."""
+    form.form_errors.append(error.message)
+    return 429, {"Retry-After": str(error.retry_after)}
 
 
 class _OptionsWrittenOnce(Select):

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from instances.models import VirtualInstance
 from tempadmin.accounts.models import User
 from tempadmin.cli import build
+from tempadmin.clock import SystemClock
 from tempadmin.db import db
 from tests.instances.conftest import MakeTemporary
 from tests.world import KEYS, World
@@ -140,3 +141,31 @@ def test_omniadmins_are_not_disabled_by_the_command_for_people(command: Command,
     refused = command("user", "disable", "--instance", "operator", "ada@operator.example")
     assert refused.exit_code == 1
     assert "tempadmin omniadmin" in refused.stderr
+
+
+def test_archiving_asks_and_says_what_ends(command: Command, world: World, birch: VirtualInstance) -> None:
+    """Without a yes nothing happens; `--yes` is for scripts."""
+    # On the machine's clock, which the command reads.
+    world.clock.time = SystemClock().now()
+    world.signed_in(world.user(birch, "per@birch.example").email, "http://birch-health.localhost:8000")
+    asked = command("instance", "archive", "birch-health")
+    assert (asked.exit_code, asked.stdout) == (1, "")
+    assert "Birch Health will answer no more at http://birch-health.localhost:8000, for good." in asked.stderr
+    assert "Its accounts (1) can sign in no more. Sessions that end now: 1." in asked.stderr
+    assert db.session.scalar(select(VirtualInstance.archived_at).where(VirtualInstance.id == birch.id)) is None
+    assert command("instance", "archive", "birch-health", "--yes").exit_code == 0
+    db.session.rollback()
+    assert db.session.scalar(select(VirtualInstance.archived_at).where(VirtualInstance.id == birch.id)) is not None
+
+
+def test_where_no_mail_goes_the_link_is_printed_once(
+    command: Command, world: World, birch: VirtualInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It opens the account; with mail, no link is shown."""
+    invite = ("user", "invite", "--instance", "birch-health", "--name", "Maria Lund", "--email")
+    assert "http" not in command(*invite, "with@birch.example").stdout
+    monkeypatch.setenv("TEMPADMIN_MAIL_URL", "none")
+    link = command(*invite, "without@birch.example").stdout.splitlines()[-1]
+    browser = world.browser("http://birch-health.localhost:8000")
+    assert browser.get(link).status_code == 200
+    assert "without@birch.example" in browser.page

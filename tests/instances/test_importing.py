@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -13,6 +14,7 @@ from tempadmin.audit import queries as audit_queries
 from tempadmin.audit.log import SERVICE
 from tempadmin.db import db
 from tempadmin.errors import Conflict
+from tests.statements import statements
 from tests.world import World
 
 HEADER = "web_id,name,host\n"
@@ -105,3 +107,33 @@ def test_a_name_that_was_taken_meanwhile_stops_the_import_with_a_count(world: Wo
     db.session.rollback()
     assert done == [importing.STEP]
     assert len(db.session.scalars(select(VirtualInstance.id)).all()) == importing.STEP + 2
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_files_of_every_kind_of_editor_are_read(ends: str, mark: str, world: World, tmp_path: Path) -> None:
+    """With and without a byte order mark, with the line ends of three families."""
+    file = tmp_path / "instances.csv"
+    file.write_bytes((mark + HEADER + "elm,Ælm,elm.example.net\n").replace("\n", ends).encode())
+    with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+        good, bad = importing.read(lines, runtime=world.runtime)
+    assert ([(one.web_id, one.name) for one in good], bad) == ([("elm", "Ælm")], [])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+def test_a_file_in_another_encoding_is_said_to_be(encoding: str, world: World, tmp_path: Path) -> None:
+    """What a spreadsheet calls Unicode is not taken for bad columns."""
+    file = tmp_path / "instances.csv"
+    file.write_bytes((HEADER + "elm,Elm,elm.example.net\n").encode(encoding))
+    with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+        good, bad = importing.read(lines, runtime=world.runtime)
+    assert good == []
+    assert "not UTF-8" in bad[0][1]
+
+
+def test_a_thousand_chains_begin_in_a_few_statements(world: World) -> None:
+    """A step of the import locks and begins all its chains at once, so 100,000 lines take half a minute."""
+    good, _ = read(world, HEADER + "".join(f"i{at},I,i{at}.example\n" for at in range(200)))
+    with statements() as asked:
+        importing.write(good, actor=SERVICE, runtime=world.runtime, progress=lambda _done: None)
+    assert len(asked) < 20

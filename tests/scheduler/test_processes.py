@@ -16,6 +16,7 @@ from sqlalchemy import select
 from scheduler import queries
 from scheduler.models import SchedulerLease
 from tempadmin.clock import SystemClock
+from tempadmin.serving import upgrade_database
 from tests.scheduler.world import fill, make_app, rows, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +26,8 @@ COMMAND = "import click, scheduler.cli as c; group = click.Group(); c.register(g
 @pytest.fixture
 def app(tmp_path: Path) -> Flask:
     made = make_app(tmp_path)
+    with made.app_context():
+        upgrade_database()  # a command works on no other schema
     fill(made)
     return made
 

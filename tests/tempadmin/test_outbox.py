@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
-import socket
 from collections.abc import Iterator
 from datetime import timedelta
-from email.message import EmailMessage
 
 import pytest
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
 from jinja2 import ChoiceLoader, DictLoader
 from sqlalchemy import select, update
 
@@ -19,50 +14,17 @@ from tempadmin.db import db, transaction
 from tempadmin.outbox.models import OutboxMessage
 from tempadmin.outbox.queue import composers, deliver_due, enqueue
 from tests.conftest import Build
+from tests.smtp import Server, running
 from tests.world import World
 
 LINK = "https://console.example.com/welcome?key=" + "k" * 150
 TEMPLATE = "letter"
 
 
-class Server:
-    """A real SMTP server on loopback that answers what a test tells it to."""
-
-    def __init__(self) -> None:
-        self.reply = "250 OK"
-        self.mails: list[tuple[list[str], bytes]] = []
-        self.tried = 0
-
-    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        self.tried += 1
-        if self.reply.startswith("250"):
-            envelope.rcpt_tos.append(address)
-        return self.reply
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        content = envelope.content
-        assert isinstance(content, bytes)
-        self.mails.append((envelope.rcpt_tos, content))
-        return "250 OK"
-
-    @property
-    def messages(self) -> list[EmailMessage]:
-        return [email.message_from_bytes(raw, policy=email.policy.default) for _, raw in self.mails]
-
-
 @pytest.fixture
 def server() -> Iterator[tuple[Server, Controller]]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    handler = Server()
-    controller = Controller(handler, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield handler, controller
-    if controller.server is not None:
-        controller.stop()
+    with running() as both:
+        yield both
 
 
 @pytest.fixture
