@@ -10,6 +10,7 @@ from email.message import EmailMessage
 from html import unescape
 from pathlib import Path
 
+from tempadmin.db import db
 from tempadmin.outbox.queue import deliver_due
 from tests.world import World
 
@@ -49,6 +50,7 @@ class Mailbox:
 
     def new(self) -> list[Mail]:
         """Let the job run; return what was sent since the last look."""
+        db.session.rollback()
         deliver_due(self.world.runtime)
         paths = sorted((self.world.runtime.settings.data / "mail").glob("*.eml"))
         fresh = [path for path in paths if path not in self.read]

@@ -11,9 +11,9 @@ from instances.directory import deactivate
 from tempadmin.db import db
 from tempadmin.outbox.models import OutboxMessage
 from tempadmin.outbox.queue import deliver_due
-from tests.tickets.told import ACME, ADA, BEN, MIA, NOOR, OLE, Stage, acting, change, make_stage
 from tests.tickets.evidence import key_in
 from tests.tickets.mailbox import Mailbox
+from tests.tickets.told import ACME, ADA, BEN, MIA, NOOR, OLE, Stage, acting, change, make_stage
 from tests.world import CONSOLE, World
 from tickets.confirm import disown
 from tickets.start import start
@@ -72,20 +72,6 @@ def test_a_user_who_says_no_is_heard_by_who_asked(stage: Stage, box: Mailbox) ->
     (mail,) = box.new()
     assert (mail.to, mail.subject) == (ADA, "Your impersonation of Mia Holm at Acme Logistics was rejected")
     assert "Mia Holm wrote: I do not know you." in mail.text
-
-
-def test_more_time_as_a_user_is_the_users_to_give(stage: Stage, box: Mailbox) -> None:
-    """Asked of the user alone; who said yes is not told that they did."""
-    stage.ask_mia()
-    stage.yes(stage.mia)
-    stage.enter()
-    box.new()
-    extension_id = stage.extend()
-    (asked,) = box.new()
-    assert (asked.to, asked.subject) == (MIA, "Ada Brandt asks for more time on Acme Logistics")
-    assert "where they see what you see" in asked.story
-    stage.more(extension_id, stage.mia)
-    assert box.told() == {ADA: "You have more time on Acme Logistics"}
 
 
 def test_a_user_who_is_deactivated_is_told_nothing_and_who_asked_is(stage: Stage, box: Mailbox) -> None:
