@@ -123,7 +123,7 @@ def test_a_request_that_others_stopped_is_told_to_who_asked(how: str, stage: Sta
     assert mail.to == ADA
     assert mail.subject == "Your request for administrator access to Acme Logistics is over before you went in"
     said = {
-        "policy": "Ended: the customer's policy became stricter (Noor Haddad).",
+        "policy": "Ended: the policy of the instance became stricter (Noor Haddad).",
         "archived": "Ended: the instance was archived.",
         "customer": "Ended by the customer (Ole).",
     }
