@@ -68,4 +68,5 @@ def _info(row: VirtualInstance) -> InstanceInfo:
         url=instance_url(row, current_runtime().settings),
         is_default=row.is_default,
         archived=row.archived_at is not None,
+        time_zone=row.time_zone,
     )

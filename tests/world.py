@@ -189,7 +189,9 @@ def link_in(mail: str) -> str:
 
 def _text(raw: bytes) -> str:
     message = email.message_from_bytes(raw, policy=email.policy.default)
-    return f"Subject: {message['Subject']}\n\n{message.get_content()}"
+    text = message.get_body(preferencelist=("plain",))
+    assert text is not None
+    return f"Subject: {message['Subject']}\n\n{text.get_content()}"
 
 
 def _add(row: Any) -> Any:

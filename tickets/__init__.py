@@ -6,9 +6,9 @@ from flask import Flask
 
 from tickets import (
     activity,
-    announcements,
     authority,
     banners,
+    composers,
     console,
     demo,
     doctor,
@@ -25,7 +25,7 @@ def init_app(app: Flask) -> None:
     """Add on-demand access: pages, row action, mails, jobs, and the conditions of support sessions."""
     activity.init_app(app)
     notices.init_app(app)
-    announcements.init_app(app)
+    composers.init_app(app)
     console.init_app(app)
     entry.init_app(app)
     portal.init_app(app)

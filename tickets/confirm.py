@@ -186,7 +186,7 @@ def disown(*, key: str, user_id: int, runtime: Runtime) -> None:
         request, now = _own(request_id, user_id, State.AWAITING_CONFIRMATION, runtime)
         actor = _requester(request)
         begin_ending(request, reason=EndReason.NOT_ME, actor=actor, now=now)
-        notices.warn_other_omniadmins(request, actor=actor, now=now, runtime=runtime)
+        notices.warn_other_omniadmins(request, now=now, runtime=runtime)
 
 
 def reissued_until(request: AccessRequest, *, now: datetime, runtime: Runtime) -> datetime:

@@ -94,7 +94,7 @@ def extend(*, request_id: int, user_id: int, reason: str, added: timedelta, answ
             if sides:
                 announcements.tell_asked(request, extension=extension, now=now, runtime=runtime)
             else:
-                _grant(request, extension, actor=actor, now=now)
+                _grant(request, extension, actor=actor, now=now, runtime=runtime)
                 granted = True
         elif verdict.counts_as_wrong:
             record("access.wrong_code", instance_id=request.instance_id, actor=actor, at=now, request_id=request.id)
@@ -121,8 +121,7 @@ def approve_extension(
         _record_answer("access.extension_approved", request, approval, actor=actor, now=now)
         if unanswered(request_id=request.id, extension_id=extension.id):
             return False
-        _grant(request, extension, actor=actor, now=now)
-        announcements.tell_extension(request, now=now, runtime=runtime)
+        _grant(request, extension, actor=actor, now=now, runtime=runtime)
         return True
 
 
@@ -142,7 +141,7 @@ def reject_extension(
         settle(approval, REJECTED, acting=acting, actor=actor, note=checked_note(note), now=now)
         _settle_extension(extension, REFUSED, now=now)
         _record_answer("access.extension_rejected", request, approval, actor=actor, now=now)
-        announcements.tell_extension(request, now=now, runtime=runtime)
+        announcements.tell_no_more_time(request, now=now, runtime=runtime)
 
 
 def most_addable(request: AccessRequest, *, longest: timedelta) -> timedelta:
@@ -195,8 +194,8 @@ def _asked(
     return request, extension, approval, actor, now
 
 
-def _grant(request: AccessRequest, extension: Extension, *, actor: Actor, now: datetime) -> None:
-    """Move the end of request and session in the open transaction, which holds the request's lock."""
+def _grant(request: AccessRequest, extension: Extension, *, actor: Actor, now: datetime, runtime: Runtime) -> None:
+    """Move the end of request and session, and tell it, in the open transaction, which holds the request's lock."""
     _settle_extension(extension, GRANTED, now=now)
     if request.ends_at is None:
         raise Conflict("Only an access that is going on can be extended.")
@@ -219,6 +218,7 @@ def _grant(request: AccessRequest, extension: Extension, *, actor: Actor, now: d
         added_seconds=extension.added_seconds,
         ends_at=ends_at.isoformat(),
     )
+    announcements.tell_more_time(request, extension, now=now, runtime=runtime)
 
 
 def _settle_extension(extension: Extension, state: str, *, now: datetime) -> None:

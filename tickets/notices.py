@@ -9,17 +9,20 @@ from urllib.parse import urlencode
 from flask import Flask
 from sqlalchemy import select
 
-from tempadmin.accounts.models import OMNIADMIN, LoginSession, User
+from tempadmin.accounts.models import LoginSession, User
+from tempadmin.accounts.queries import time_zone_of
 from tempadmin.accounts.user_agents import device_words
-from tempadmin.audit.log import Actor
 from tempadmin.db import db
 from tempadmin.outbox.queue import composers, enqueue
 from tempadmin.runtime import Runtime
 from tempadmin.web import words
 from tempadmin.web.context import instance_source
-from tickets import tokens
-from tickets.models import AccessRequest, Ticket
-from tickets.states import State
+from tickets import queries, recipients, tokens
+from tickets.models import IMPERSONATION, AccessRequest
+from tickets.states import OPEN, State
+
+Words = dict[str, Any]
+"""What a mail's template is rendered with."""
 
 CONFIRM_ACCESS, NOT_ME, ENTERED = "confirm_access", "not_me", "entered"
 
@@ -48,11 +51,19 @@ def send_confirmation(
     )
 
 
-def warn_other_omniadmins(request: AccessRequest, *, actor: Actor, now: datetime, runtime: Runtime) -> None:
+def warn_other_omniadmins(request: AccessRequest, *, now: datetime, runtime: Runtime) -> None:
     """Queue a mail to every other omniadmin: somebody says that a request in their name was not theirs."""
-    others = select(User.email).where(User.role == OMNIADMIN, User.active.is_(True), User.id != actor.id)
-    for email in db.session.scalars(others).all():
-        enqueue(NOT_ME, recipient=email, ids={"request": request.id}, request_id=request.id, now=now, runtime=runtime)
+    for reader in db.session.scalars(recipients.other_omniadmins(request)).all():
+        ids = {"request": request.id, "reader": reader.id}
+        enqueue(
+            NOT_ME,
+            recipient=reader.email,
+            ids=ids,
+            request_id=request.id,
+            now=now,
+            runtime=runtime,
+            promptly=False,
+        )
 
 
 def tell_entered(request: AccessRequest, *, now: datetime, runtime: Runtime) -> None:
@@ -66,67 +77,78 @@ def confirmation_url(key: str, runtime: Runtime) -> str:
     return f"{runtime.settings.base_url}/access/confirm?{urlencode({'key': key})}"
 
 
-def request_url(request: AccessRequest, runtime: Runtime) -> str:
-    """Return the address of a request's page."""
-    return f"{runtime.settings.base_url}/access/{request.public_id}"
+def page_url(request: AccessRequest, *, reader: User, runtime: Runtime) -> str | None:
+    """Return where a reader sees a request: on their own instance, else on the default one (S08); ``None`` if nowhere.
 
-
-def _confirm_access(ids: dict[str, int], secret: str | None, runtime: Runtime) -> dict[str, Any] | None:
-    request = db.session.get(AccessRequest, ids["request"])
-    if request is None or request.state != State.AWAITING_CONFIRMATION or secret is None:
+    What is open is on the customer's *Support access*, what is over has its own record there.
+    """
+    if reader.instance_id != request.instance_id:
+        return f"{runtime.settings.base_url}/access/{request.public_id}"
+    instance = instance_source().by_id(request.instance_id)
+    if instance is None or instance.archived:
         return None
-    ticket = db.session.scalars(
-        select(Ticket).where(Ticket.request_id == request.id, Ticket.used_at.is_(None), Ticket.voided_at.is_(None))
-    ).first()
-    if ticket is None or not tokens.is_key_of(ticket, secret, runtime=runtime):
+    return f"{instance.url}/support-access" + ("" if State(request.state) in OPEN else f"/{request.public_id}")
+
+
+def _confirm_access(ids: dict[str, int], secret: str | None, runtime: Runtime) -> Words | None:
+    request = db.session.get_one(AccessRequest, ids["request"])
+    reader = db.session.get(User, request.requester_id)
+    ticket = queries.live_ticket(request)
+    if request.state != State.AWAITING_CONFIRMATION or secret is None or ticket is None or reader is None:
+        return None
+    if not tokens.is_key_of(ticket, secret, runtime=runtime):
         return None  # replaced by a newer mail's link while this one waited
     return {
-        **facts(request, runtime),
+        **facts(request, reader=reader),
         "link": confirmation_url(secret, runtime),
-        "until": moment(ticket.expires_at, request.requester_id, runtime),
+        "deadline": moment(ticket.expires_at, reader),
     }
 
 
-def _not_me(ids: dict[str, int], _secret: str | None, runtime: Runtime) -> dict[str, Any] | None:
-    request = db.session.get(AccessRequest, ids["request"])
-    return None if request is None else {**facts(request, runtime), "link": request_url(request, runtime)}
+def _not_me(ids: dict[str, int], _secret: str | None, runtime: Runtime) -> Words | None:
+    request = db.session.get_one(AccessRequest, ids["request"])
+    others = recipients.other_omniadmins(request).where(User.id == ids["reader"])
+    reader = db.session.scalars(others).one_or_none()
+    if reader is None:
+        return None
+    return {**facts(request, reader=reader), "link": page_url(request, reader=reader, runtime=runtime)}
 
 
-def _entered(ids: dict[str, int], _secret: str | None, runtime: Runtime) -> dict[str, Any] | None:
-    request = db.session.get(AccessRequest, ids["request"])
-    if request is None:
+def _entered(ids: dict[str, int], _secret: str | None, runtime: Runtime) -> Words | None:
+    request = db.session.get_one(AccessRequest, ids["request"])
+    reader = db.session.get(User, request.requester_id)
+    if reader is None:
         return None
     session = db.session.scalars(select(LoginSession).where(LoginSession.access_request_id == request.id)).first()
+    device = device_words(session.user_agent if session else None)
     return {
-        **facts(request, runtime),
-        "link": request_url(request, runtime),
-        "entered_at": moment(datetime.fromtimestamp(ids["at"], UTC), request.requester_id, runtime),
-        "device": device_words(session.user_agent if session else None),
-        "address": session.address if session else None,
+        **facts(request, reader=reader),
+        "link": page_url(request, reader=reader, runtime=runtime),
+        "entered_at": moment(datetime.fromtimestamp(ids["at"], UTC), reader),
+        "origin": f"{device} at {session.address}" if session and session.address else device,
     }
 
 
-def facts(request: AccessRequest, runtime: Runtime, *, reader: User | None = None) -> dict[str, Any]:
-    """Return what every mail about a request says, its times for one reader; for the requester if none is named."""
-    reader_id = request.requester_id if reader is None else reader.id
+def facts(request: AccessRequest, *, reader: User) -> Words:
+    """Return what every mail about a request says, its times for one reader."""
     instance = instance_source().by_id(request.instance_id)
+    impersonation = request.kind == IMPERSONATION
+    whose = f"impersonation of {request.subject_name} at" if impersonation else "administrator access to"
     return {
         "instance": request.instance_name,
         "host": instance.url.partition("//")[2] if instance else "",
+        "access": f"{whose} {request.instance_name}",
+        "impersonation": impersonation,
+        "subject_name": request.subject_name,
         "reason": request.reason,
         "external_ticket": request.external_ticket,
         "duration": words.duration(request.duration_seconds),
         "requester": request.requester_name,
         "requester_email": request.requester_email,
-        "asked_at": moment(request.created_at, reader_id, runtime),
-        "page": request_url(request, runtime),
+        "asked_at": moment(request.created_at, reader),
     }
 
 
-def moment(value: datetime, reader_id: int, runtime: Runtime) -> str:
+def moment(value: datetime, reader: User) -> str:
     """Say a moment in a reader's zone with UTC beside it."""
-    person = db.session.get(User, reader_id)
-    zone = words.zone(person.time_zone if person else None)
-    here, now = words.moment(value, reader=zone, now=runtime.now(), style="day"), value.astimezone(words.zone(None))
-    utc = f"{now:%H:%M} UTC"
-    return f"{here} ({utc})" if person and person.time_zone else f"{here} UTC"
+    return words.moment_in_mail(value, zone_name=time_zone_of(reader))

@@ -107,6 +107,12 @@ def made_in(request: AccessRequest) -> list[User]:
     return list(db.session.scalars(query.order_by(User.id)))
 
 
+def changed_in(request: AccessRequest) -> list[User]:
+    """Return the accounts of which a support session changed something else."""
+    query = select(User).where(User.changed_in_request_id == request.id, User.kind == REGULAR)
+    return list(db.session.scalars(query.order_by(User.id)))
+
+
 def live_ticket(request: AccessRequest) -> Ticket | None:
     """Return a request's ticket that was neither used nor voided; its time may be over."""
     query = select(Ticket).where(Ticket.request_id == request.id, Ticket.used_at.is_(None), Ticket.voided_at.is_(None))

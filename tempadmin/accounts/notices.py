@@ -9,6 +9,7 @@ from flask import Flask
 
 from tempadmin.accounts import recovery
 from tempadmin.accounts.models import OMNIADMIN, LoginSession, User
+from tempadmin.accounts.queries import time_zone_of
 from tempadmin.accounts.user_agents import device_words
 from tempadmin.db import db
 from tempadmin.outbox.queue import composers, enqueue
@@ -60,7 +61,7 @@ def _compose(ids: dict[str, int], _secret: str | None, _runtime: Runtime) -> dic
     return {
         "name": user.full_name,
         "instance": instance.name,
-        "at": _moment(datetime.fromtimestamp(ids["at"], UTC), user),
+        "at": words.moment_in_mail(datetime.fromtimestamp(ids["at"], UTC), zone_name=time_zone_of(user)),
         "origin": _origin(ids["session"]),
         "link": f"{instance.url}/account",
         "codes_left": recovery.codes_left(user_id=user.id),
@@ -74,11 +75,3 @@ def _origin(session_id: int) -> str | None:
         return None
     device = device_words(session.user_agent)
     return f"{device} at {session.address}" if session.address else device
-
-
-def _moment(at: datetime, user: User) -> str:
-    """Say a moment in the person's zone with UTC beside it."""
-    utc = words.moment(at, reader=UTC, now=at)
-    if not user.time_zone:
-        return f"{utc} UTC"
-    return f"{words.moment(at, reader=words.zone(user.time_zone), now=at)} ({utc} UTC)"

@@ -10,12 +10,19 @@ from flask import Flask
 from sqlalchemy import select
 
 from tempadmin.accounts import recovery
-from tempadmin.accounts.models import LoginSession, SecondFactor
+from tempadmin.accounts.models import LoginSession, SecondFactor, User
 from tempadmin.db import db
 from tempadmin.runtime import application
+from tempadmin.web.context import instance_source
 
 WARNINGS = "tempadmin.sign_out_warnings"
 SHOWN_SESSIONS = 50
+
+
+def time_zone_of(user: User) -> str | None:
+    """Return the name of the zone in which a person reads times: their own choice, else their instance's."""
+    instance = instance_source().by_id(user.instance_id)
+    return user.time_zone or (instance.time_zone if instance else None)
 
 
 def warning_sources(app: Flask) -> list[Callable[[LoginSession], list[str]]]:

@@ -18,10 +18,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import click
 
+from tempadmin.outbox.letter import Letter
 from tempadmin.settings import Settings
 
 TIMEOUT_SECONDS = 5
 PERMANENT_REPLIES = range(500, 600)
+LONGEST_LINE = 998  # octets (RFC 5322, 2.1.1)
 
 
 class MailError(Exception):
@@ -35,22 +37,33 @@ class MailError(Exception):
 class Mailer(Protocol):
     """Something that takes a mail or raises ``MailError``."""
 
-    def send(self, *, recipient: str, subject: str, body: str) -> None:
-        """Hand one plain-text mail over."""
+    def send(self, *, recipient: str, letter: Letter) -> None:
+        """Hand one mail over."""
         ...
 
 
-def compose(*, sender: str, recipient: str, subject: str, body: str) -> EmailMessage:
-    """Build the message. Header injection is impossible: line ends become spaces before the library sees them (S41)."""
-    message = EmailMessage(policy=SMTP.clone(max_line_length=None))
+def compose(*, sender: str, recipient: str, letter: Letter) -> EmailMessage:
+    """Build the message, its text first.
+
+    Header injection is impossible: line ends become spaces before the library sees them (S41).
+    """
+    message = EmailMessage(policy=SMTP)
     message["From"], message["To"] = sender, recipient
-    message["Subject"] = " ".join(subject.split())
+    message["Subject"] = " ".join(letter.subject.split())
     message["Date"] = formatdate(usegmt=True)
     message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
     message["Auto-Submitted"] = "auto-generated"
-    # Unwrapped, so that links stay whole.
-    message.set_content(body, cte="7bit" if body.isascii() else "8bit")
+    message.set_content(letter.text, cte=_encoding(letter.text))
+    message.add_alternative(letter.html, subtype="html", cte=_encoding(letter.html))
+    message.policy = SMTP.clone(max_line_length=LONGEST_LINE)  # of headers; what is in the parts is done
     return message
+
+
+def _encoding(body: str) -> str:
+    """Leave a body as it is, so that links stay whole, unless one of its lines is too long to be sent so."""
+    if max(len(line.encode()) for line in body.split("\n")) > LONGEST_LINE:
+        return "quoted-printable"
+    return "7bit" if body.isascii() else "8bit"
 
 
 class SmtpMailer:
@@ -64,9 +77,9 @@ class SmtpMailer:
         """Where the server is, without what opens it."""
         return f"{self._parts.scheme}://{self._parts.hostname}" + (f":{self._parts.port}" if self._parts.port else "")
 
-    def send(self, *, recipient: str, subject: str, body: str) -> None:
+    def send(self, *, recipient: str, letter: Letter) -> None:
         """Speak SMTP with time-outs of 5 s."""
-        message = compose(sender=self._sender, recipient=recipient, subject=subject, body=body)
+        message = compose(sender=self._sender, recipient=recipient, letter=letter)
         with self._speaking() as server:
             server.send_message(message)
 
@@ -115,9 +128,9 @@ class FileMailer:
     def __init__(self, folder: Path, *, sender: str, announce: bool = False) -> None:
         self.folder, self._sender, self._announce = folder, sender, announce
 
-    def send(self, *, recipient: str, subject: str, body: str) -> None:
+    def send(self, *, recipient: str, letter: Letter) -> None:
         """Write the file under another name, then rename it."""
-        message = compose(sender=self._sender, recipient=recipient, subject=subject, body=body)
+        message = compose(sender=self._sender, recipient=recipient, letter=letter)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             number = len(list(self.folder.glob("*.eml"))) + 1
@@ -128,7 +141,7 @@ class FileMailer:
         except OSError as error:
             raise MailError(f"the folder cannot be written: {error.strerror}") from error
         if self._announce:
-            announce(recipient=recipient, subject=message["Subject"], body=body)
+            announce(recipient=recipient, letter=letter)
 
 
 class ConsoleMailer:
@@ -137,23 +150,23 @@ class ConsoleMailer:
     def __init__(self, *, sender: str) -> None:
         self._sender = sender
 
-    def send(self, *, recipient: str, subject: str, body: str) -> None:
+    def send(self, *, recipient: str, letter: Letter) -> None:
         """Print the mail."""
-        message = compose(sender=self._sender, recipient=recipient, subject=subject, body=body)
+        message = compose(sender=self._sender, recipient=recipient, letter=letter)
         click.echo(message.as_string(), err=True)
 
 
 class NullMailer:
     """No mail at all; confirmation then opens from the request's page."""
 
-    def send(self, *, recipient: str, subject: str, body: str) -> None:
+    def send(self, *, recipient: str, letter: Letter) -> None:
         """Take the mail and forget it."""
 
 
-def announce(*, recipient: str, subject: str, body: str) -> None:
+def announce(*, recipient: str, letter: Letter) -> None:
     """Show a demo mail on the terminal: subject and link."""
-    link = re.search(r"^https?://\S+$", body, re.MULTILINE)  # a name may hold a link too; ours stand alone
-    click.echo(f"\n  mail to {recipient}: {subject}\n    {link.group() if link else '(no link)'}\n")
+    link = re.search(r"^https?://\S+$", letter.text, re.MULTILINE)  # a name may hold a link too; ours stand alone
+    click.echo(f"\n  mail to {recipient}: {letter.subject}\n    {link.group() if link else '(no link)'}\n")
 
 
 @cache

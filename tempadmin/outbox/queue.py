@@ -18,6 +18,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
 from tempadmin.db import after_commit, db, transaction
+from tempadmin.outbox.letter import Letter, write
 from tempadmin.outbox.mail import MailError, mailer
 from tempadmin.outbox.models import OutboxMessage
 from tempadmin.runtime import Runtime, current_runtime
@@ -99,12 +100,11 @@ def deliver(message_id: int, runtime: Runtime) -> bool:
     if recipient is None:
         return False
     try:
-        text = _compose(message_id, runtime)
-        if text is None:
+        letter = _compose(message_id, runtime)
+        if letter is None:
             _settle(message_id, now=runtime.now(), error="pointless by the time it could be sent")
             return False
-        subject, _, body = text.partition("\n")
-        mailer(runtime.settings).send(recipient=recipient, subject=subject, body=body.lstrip("\n"))
+        mailer(runtime.settings).send(recipient=recipient, letter=letter)
     except OperationalError:
         raise  # the database is away; the claim lapses by itself
     except MailError as error:
@@ -143,8 +143,8 @@ def _claim(message_id: int, runtime: Runtime) -> str | None:
         return db.session.scalar(taken.returning(OutboxMessage.recipient))
 
 
-def _compose(message_id: int, runtime: Runtime) -> str | None:
-    """Put a claimed mail into words, subject first; ``None`` when it has become pointless."""
+def _compose(message_id: int, runtime: Runtime) -> Letter | None:
+    """Put a claimed mail into words; ``None`` when it has become pointless."""
     db.session.rollback()
     row = db.session.get_one(OutboxMessage, message_id)
     if row.useful_until is not None and runtime.now() >= row.useful_until:
@@ -153,12 +153,7 @@ def _compose(message_id: int, runtime: Runtime) -> str | None:
     if row.sealed_secret is not None:
         secret = runtime.keys.unseal(SEAL_PURPOSE, row.sealed_secret, owner=f"message:{row.id}").decode()
     words = composers(current_app)[row.template](json.loads(row.ids), secret, runtime)
-    return None if words is None else _render(row.template, words)
-
-
-def _render(template: str, words: dict[str, Any]) -> str:
-    """Render without what pages share: a mail knows no signed-in person and no bar."""
-    return current_app.jinja_env.get_template(f"mail/{template}.txt").render(words)
+    return None if words is None else write(row.template, words)
 
 
 def _settle(message_id: int, *, now: datetime, error: str | None) -> None:

@@ -23,6 +23,8 @@ class InstanceInfo:
     url: str
     is_default: bool
     archived: bool = False
+    time_zone: str | None = None
+    """For people who chose none of their own."""
 
 
 class InstanceSource(Protocol):

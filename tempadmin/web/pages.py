@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, g, render_template
 from flask_bootstrap import Bootstrap5
@@ -15,6 +15,7 @@ from tempadmin.accounts import login
 from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, OMNIADMIN, User
 from tempadmin.runtime import current_runtime
 from tempadmin.web import navigation, words
+from tempadmin.web.context import InstanceInfo
 from tempadmin.web.guard import allow, public
 
 bootstrap = Bootstrap5()
@@ -39,9 +40,9 @@ def reader() -> User | None:
 
 def when(value: datetime, style: str = "full") -> Markup:
     """Say a moment in the time zone of whoever reads the page."""
-    person = reader()
-    zone = words.zone(person.time_zone if person else None)
-    return words.moment_html(value, reader=zone, now=current_runtime().now(), style=style)
+    person, here = reader(), cast("InstanceInfo | None", g.get("instance"))
+    name = (person.time_zone if person else None) or (here.time_zone if here else None)
+    return words.moment_html(value, reader=words.zone(name), now=current_runtime().now(), style=style)
 
 
 def shared() -> dict[str, Any]:

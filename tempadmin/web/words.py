@@ -59,6 +59,12 @@ def moment(value: datetime, *, reader: tzinfo, now: datetime, style: str = "full
     return f"{here.day} {here:%b %Y}, {here:%H:%M}"
 
 
+def moment_in_mail(value: datetime, *, zone_name: str | None) -> str:
+    """Say a moment in the reader's zone with UTC beside it, both with their dates: a mail is read on another day."""
+    utc = f"{moment(value, reader=UTC, now=value)} UTC"
+    return f"{moment(value, reader=zone(zone_name), now=value)} ({utc})" if zone_name else utc
+
+
 def moment_html(value: datetime, *, reader: tzinfo, now: datetime, style: str = "full") -> Markup:
     """Say a moment as a ``<time>`` element: exact for machines, with the offset on hover for people."""
     here = value.astimezone(reader)

@@ -138,7 +138,8 @@ class Demo:
         for path in sorted(Path(self.world["mail_dir"]).glob("*.eml"), reverse=True):
             message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
             if message["To"] == recipient and subject in message["Subject"]:
-                return str(message.get_content())
+                text = message.get_body(preferencelist=("plain",))
+                return None if text is None else str(text.get_content())
         return None
 
     def _first_line(self) -> str | None:

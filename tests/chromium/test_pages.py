@@ -41,7 +41,7 @@ def test_refusals_say_what_happened_and_what_to_do_next(demo: Demo, visit: Visit
     jon.goto("/instances/acme/request-access")
     jon.shoot("already-open")
 
-    jon.goto(demo.link(person["email"], "access to Acme Logistics"))
+    jon.goto(demo.link(person["email"], "Confirm your administrator access to Acme Logistics"))
     jon.fill(Authentication_code=demo.device(person["totp_secret"]).code)
     with jon.refused(400):
         jon.press("Confirm")

@@ -40,7 +40,7 @@ def confirmed(
     visitor.request_access(web_id, reason=REASON)
     if approver:
         approved(visitor, *approver)
-    visitor.goto(visitor.demo.link(person["email"], f"access to {name}"))
+    visitor.goto(visitor.demo.link(person["email"], f"Confirm your administrator access to {name}"))
     visitor.give_code(person, "Confirm")
     return visitor.page.get_by_label("One-time link").input_value()
 
@@ -75,7 +75,7 @@ def test_an_omniadmin_enters_an_instance_and_leaves_nothing_behind(demo: Demo, v
     story = page.url
     ada.shoot("request-waits", everywhere=True)
 
-    ada.goto(demo.link(person["email"], "access to Birch Health"))
+    ada.goto(demo.link(person["email"], "Confirm your administrator access to Birch Health"))
     expect(page.get_by_text(REASON)).to_be_visible()
     ada.shoot("confirm", everywhere=True)
     ada.give_code(person, "Confirm")

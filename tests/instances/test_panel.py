@@ -198,3 +198,16 @@ def test_settings_save_and_refuse(panel: Browser, birch: VirtualInstance) -> Non
         False,
     )
     assert panel.post("/settings", {"name": "", "time_zone": "Mars/Base"}).status_code == 400
+
+
+def test_an_instances_zone_is_for_people_who_chose_none(panel: Browser, birch: VirtualInstance, maria: User) -> None:
+    """Its pages speak in that zone until somebody chooses their own."""
+    panel.get("/settings")
+    panel.post("/settings", {"name": birch.name, "time_zone": "Asia/Tokyo"}, follow=True)
+    panel.get("/account")
+    assert 'data-zone="Asia/Tokyo"' in panel.page
+    assert " UTC+09:00" in panel.page
+    panel.post("/account", {"time_zone": "America/New_York"}, follow=True)
+    panel.get("/account")
+    assert 'data-zone="America/New_York"' in panel.page
+    assert " UTC-05:00" in panel.page

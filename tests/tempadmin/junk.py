@@ -131,7 +131,7 @@ def send(browser: Browser, method: str, target: bytes, body: Body | None = None)
 
 
 class Writes:
-    """What was committed since it was asked last: the names of the tables."""
+    """What was committed since it was asked last: the names of the tables, last-seen times and activity apart (S02)."""
 
     STATEMENT = re.compile(r"\s*(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+\"?(\w+)", re.IGNORECASE)
 
@@ -150,7 +150,8 @@ class Writes:
     def _note(self, connection: Any, cursor: Any, statement: str, *_rest: Any) -> None:
         found = self.STATEMENT.match(statement)
         moved = cursor.rowcount != 0 or statement.lstrip().upper().startswith("INSERT")
-        if found and moved and "last_seen_at" not in statement:
+        apart = "last_seen_at" in statement or "SET activity_count" in statement
+        if found and moved and not apart and found[1] != "activity":
             self._open.setdefault(id(connection), set()).add(found[1])
 
     def _commit(self, connection: Any) -> None:

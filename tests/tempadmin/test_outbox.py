@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from email.message import EmailMessage
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -19,6 +20,10 @@ from tests.world import World
 
 LINK = "https://console.example.com/welcome?key=" + "k" * 150
 TEMPLATE = "letter"
+LETTER = """{% set subject %}A letter to {{ name }}{% endset %}
+{% set story %}Hello, {{ name }}, this is ours.{% endset %}
+{% set action = "Read it" %}
+"""
 
 
 @pytest.fixture
@@ -31,7 +36,7 @@ def server() -> Iterator[tuple[Server, Controller]]:
 def world(build: Build, server: tuple[Server, Controller]) -> World:
     """A world that sends to the server, with one short template of its own."""
     world = build(mail_url=f"smtp://127.0.0.1:{server[1].port}")
-    words = {"mail/letter.txt": "A letter to {{ name }}\n\nHello, {{ name }}:\n\n{{ link }}\n\nOurs.\n"}
+    words = {"mail/letter.txt": LETTER}
     world.app.jinja_env.loader = ChoiceLoader([DictLoader(words), world.app.jinja_env.loader or DictLoader({})])
     composers(world.app)[TEMPLATE] = lambda ids, secret, _runtime: {
         "name": "Per Ålesund" if ids.get("unicode") else "Per Holm",
@@ -55,6 +60,21 @@ def queue(world: World, recipient: str = "per@acme.example", secret: str | None 
     return db.session.scalars(select(OutboxMessage.id).order_by(OutboxMessage.id.desc())).first() or 0
 
 
+def shape(message: EmailMessage) -> list[str]:
+    """The message's parts, and how each is encoded."""
+    return [
+        " ".join(said for said in (part.get_content_type(), part["Content-Transfer-Encoding"]) if said)
+        for part in message.walk()
+    ]
+
+
+def plain(message: EmailMessage) -> str:
+    """The words of a message as plain text."""
+    part = message.get_body(preferencelist=("plain",))
+    assert part is not None
+    return str(part.get_content())
+
+
 def row(message_id: int) -> OutboxMessage:
     db.session.rollback()
     return db.session.get_one(OutboxMessage, message_id)
@@ -67,8 +87,8 @@ def test_a_mail_arrives_with_its_link_whole(world: World, server: tuple[Server, 
     assert recipients == ["per@acme.example"]
     assert f"\r\n{LINK}tail\r\n".encode() in raw
     [message] = server[0].messages
-    assert message["Content-Transfer-Encoding"] == "7bit"
     assert message["Auto-Submitted"] == "auto-generated"
+    assert shape(message) == ["multipart/alternative", "text/plain 7bit", "text/html 7bit"]
     assert (sent.attempts, sent.sent_at, sent.next_attempt_at) == (1, world.clock.now(), None)
 
 
@@ -76,8 +96,8 @@ def test_a_mail_with_other_letters_keeps_its_link_whole(world: World, server: tu
     """A name that is not ASCII changes nothing about the link."""
     queue(world, unicode=True)
     [message] = server[0].messages
-    assert "Per Ålesund" in message.get_content()
-    assert f"{LINK}tail" in message.get_content().splitlines()
+    assert "Per Ålesund" in plain(message)
+    assert f"{LINK}tail" in plain(message).splitlines()
     assert (LINK + "tail").encode() in server[0].mails[0][1]
 
 
@@ -94,7 +114,7 @@ def test_p12_a_secret_waits_sealed_and_is_erased_when_it_is_sent(
     world.clock.advance(hours=1)
     assert deliver_due(world.runtime) == "1 of 1 mails sent"
     assert row(message_id).sealed_secret is None
-    assert "veryverysecret" in server[0].messages[0].get_content()
+    assert "veryverysecret" in plain(server[0].messages[0])
 
 
 def test_a_mail_that_is_not_taken_is_tried_again_with_growing_pauses(

@@ -14,6 +14,7 @@ import structlog
 
 from tempadmin.audit.log import Actor, record
 from tempadmin.db import transaction
+from tempadmin.outbox.letter import Letter
 from tempadmin.outbox.mail import announce
 from tests.browser import Browser
 from tests.world import CONSOLE, PASSWORD, SEED, World, link_in
@@ -102,14 +103,17 @@ def test_s41_a_payload_is_only_words_in_mails(name: str, world: World) -> None:
     message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
     assert message["To"] == "ada@operator.example"
     assert message["Bcc"] is None
-    assert not message.is_multipart()
-    assert message.get_content_type() == "text/plain"
+    assert [part.get_content_type() for part in message.walk()] == [
+        "multipart/alternative", "text/plain", "text/html",
+    ]  # fmt: skip
+    text, html = (str(part.get_content()) for part in message.iter_parts())
     assert set(message.keys()) == {
         "From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted",
-        "Content-Type", "Content-Transfer-Encoding", "MIME-Version",
+        "Content-Type", "MIME-Version",
     }  # fmt: skip
-    assert "49" not in message.get_content().split()
-    assert f"\n{CONSOLE}/access/confirm?key=" in message.get_content()
+    assert "49" not in text.split() + html.split()
+    assert f"\n{CONSOLE}/access/confirm?key=" in text
+    assert html.count("href=") == html.count(f'href="{CONSOLE}/access/confirm?key=') == 1
 
 
 def test_s41_the_first_link_of_a_mail_is_ours(world: World) -> None:
@@ -124,8 +128,8 @@ def test_s41_the_first_link_of_a_mail_is_ours(world: World) -> None:
 
 def test_s41_the_terminal_shows_our_link_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
     """The demo announces the link that stands on a line of its own, whatever an instance is called."""
-    body = f"You asked for access to https://evil.example/x. Confirm:\n\n{CONSOLE}/access/confirm?key=k\n"
-    announce(recipient="ada@operator.example", subject="Confirm", body=body)
+    text = f"You asked for access to https://evil.example/x. Confirm:\n\n{CONSOLE}/access/confirm?key=k\n"
+    announce(recipient="ada@operator.example", letter=Letter(subject="Confirm", text=text, html=""))
     shown = capsys.readouterr().out
     assert f"{CONSOLE}/access/confirm?key=k" in shown
     assert "evil.example" not in shown

@@ -15,6 +15,7 @@ from tempadmin.accounts import omniadmins
 from tempadmin.accounts.models import User
 from tempadmin.audit.log import SERVICE
 from tempadmin.db import db
+from tempadmin.outbox.queue import deliver_due
 from tests.browser import Browser
 from tests.conftest import Build
 from tests.tickets.directories import Moody, put_in
@@ -142,6 +143,7 @@ def test_not_me_ends_the_request_and_tells_the_other_omniadmins(world: World, aw
     assert "Change your password now" in ada.text
     assert_gone(world, request.id, "not_me")
     assert ada.get(link).status_code == 410
+    deliver_due(world.runtime)
     warning = world.mails()[-1]
     assert "was not mine" in warning
     assert request.public_id in warning

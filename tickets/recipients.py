@@ -1,0 +1,66 @@
+"""Whose business an access is: who is told of it when it happens, and is looked at again when the mail is written.
+
+A mail may wait for its server; whoever lost the role meanwhile, was deactivated or was marked (S25) gets none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, Select, and_, or_, select
+
+from tempadmin.accounts.models import ADMINISTRATOR, OMNIADMIN, REGULAR, User
+from tempadmin.db import db
+from tickets.models import CUSTOMER_SIDE, IMPERSONATION, OMNIADMIN_SIDE, SUBJECT_SIDE, AccessRequest, Approval
+
+
+def requester(request: AccessRequest) -> Select[User]:
+    """Return the query of whoever asked, while they are an omniadmin."""
+    return _in_use().where(User.id == request.requester_id, User.role == OMNIADMIN)
+
+
+def other_omniadmins(request: AccessRequest) -> Select[User]:
+    """Return the query of the requester's colleagues."""
+    return _of_sides([OMNIADMIN_SIDE], request)
+
+
+def asked(request: AccessRequest, *, extension_id: int | None = None) -> Select[User]:
+    """Return the query of who may still say yes or no; never the requester, under whatever account (P9)."""
+    unanswered = select(Approval.side).where(
+        Approval.request_id == request.id, Approval.extension_id == extension_id, Approval.decision.is_(None)
+    )
+    return _of_sides(db.session.scalars(unanswered.order_by(Approval.side)).all(), request)
+
+
+def concerned(request: AccessRequest) -> Select[User]:
+    """Return the query of whom a support session concerns: the user who is impersonated, else the administrators."""
+    return _of_sides([SUBJECT_SIDE if request.kind == IMPERSONATION else CUSTOMER_SIDE], request)
+
+
+def _of_sides(sides: Sequence[str], request: AccessRequest) -> Select[User]:
+    belonging: dict[str, ColumnElement[bool]] = {
+        OMNIADMIN_SIDE: User.role == OMNIADMIN,
+        CUSTOMER_SIDE: and_(User.role == ADMINISTRATOR, User.instance_id == request.instance_id),
+        SUBJECT_SIDE: and_(User.id == (request.subject_id or 0), User.instance_id == request.instance_id),
+    }
+    asker = db.session.get(User, request.requester_id)
+    emails = {request.requester_email} | ({asker.email} if asker else set())
+    return _in_use().where(
+        or_(*(belonging[side] for side in sides)) if sides else User.id.in_([]),
+        User.id != request.requester_id,
+        User.email.not_in(emails),
+    )
+
+
+def _in_use() -> Select[User]:
+    """Return the query of accounts that somebody uses, and that no support session made unseen."""
+    return (
+        select(User)
+        .where(
+            User.kind == REGULAR,
+            User.active.is_(True),
+            User.password_hash.is_not(None),
+            or_(User.made_in_request_id.is_(None), User.vouched_at.is_not(None)),
+        )
+        .order_by(User.id)
+    )
