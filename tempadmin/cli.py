@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import re
 import sys
@@ -160,4 +161,8 @@ def build(arguments: list[str]) -> click.Group:
 def main() -> None:
     """Run the command line."""
     os.environ.setdefault("FLASK_SKIP_DOTENV", "1")
-    build(sys.argv[1:])(prog_name="tempadmin")
+    # What is imported stays: to look through it for garbage meanwhile took a sixth of the time (measured).
+    gc.disable()
+    command = build(sys.argv[1:])
+    gc.enable()
+    command(prog_name="tempadmin")
