@@ -22,11 +22,17 @@ LOOKS: dict[str, tuple[str, str]] = {
     "support.export": ("Exported the history of support access", "export the history of support access"),
     "support.export_activity": ("Exported what was done in an access", "export what was done in an access"),
     "account.overview": ("Looked at the user's own account", "look at the user's own account"),
+    "account.password": ("Looked at the user's password page", "open the page for the user's password"),
+    "account.second_factor": ("Looked at the user's second factor", "open the page for the user's second factor"),
+    "account.remove_factor": ("Looked at the user's second factor", "open the page for the user's second factor"),
+    "account.recovery_codes": ("Looked at the user's recovery codes", "open the page for the user's recovery codes"),
+    "accounts.sign_out_page": ("Opened the page to sign out", "open the page to sign out"),
 }
 """By endpoint: what was looked at, and what somebody tried to look at."""
 
 CHANGES: dict[str, tuple[str, str]] = {
     "panel.invite": ("Invited somebody", "invite somebody"),
+    "panel.invite_again": ("Sent an invitation again", "send an invitation again"),
     "panel.edit_user": ("Changed a user", "change a user"),
     "panel.deactivate": ("Deactivated a user", "deactivate a user"),
     "panel.activate": ("Let a user in again", "let a user in again"),
@@ -39,6 +45,14 @@ CHANGES: dict[str, tuple[str, str]] = {
     "support.say_no_to_more_time": ("Rejected more time", "reject more time"),
     "support.end": ("Ended an access", "end an access"),
     "support.vouch_for": ("Vouched for an account", "vouch for an account"),
+    "account.overview": ("Changed the user's time zone", "change the user's time zone"),
+    "account.password": ("Changed the user's password", "change the user's password"),
+    "account.second_factor": ("Changed the user's second factor", "change the user's second factor"),
+    "account.remove_factor": ("Removed the user's second factor", "remove the user's second factor"),
+    "account.recovery_codes": ("Made new recovery codes", "make new recovery codes for the user"),
+    "account.end_session": ("Ended one of the user's sessions", "end one of the user's sessions"),
+    "account.end_other_sessions": ("Ended the user's sessions", "end the user's sessions"),
+    "accounts.sign_out_page": ("Signed the user out", "sign the user out"),
 }
 """By endpoint: what was changed, and what somebody tried to change."""
 

@@ -7,7 +7,7 @@ from flask import Flask, request, url_for
 from tempadmin.accounts import login
 from tempadmin.accounts.models import OMNIADMIN, LoginSession
 from tempadmin.web.navigation import Banner, banner_sources
-from tickets import support_view, watching
+from tickets import support_view
 from tickets.authority import access_behind
 from tickets.models import IMPERSONATION
 from tickets.states import State
@@ -55,10 +55,10 @@ def question_banner(session: LoginSession) -> Banner | None:
         return None
     waiting = [
         one
-        for one in support_view.open_requests(person)
-        if one.state == State.PENDING_APPROVAL and one.requester_email != person.email
+        for one in support_view.open_now(person)
+        if one.request.state == State.PENDING_APPROVAL and one.request.requester_email != person.email
     ]
-    asked = support_view.decisions_for(person, waiting, watching.answers_of(waiting)) if waiting else []
+    asked = support_view.decisions_for(person, waiting)
     if not asked:
         return None
     more = len(asked) - MOST_QUESTIONS
@@ -72,9 +72,11 @@ def watched_banner(session: LoginSession) -> Banner | None:
     if session.is_support or person.role == OMNIADMIN:
         return None
     inside = [
-        one
-        for one in support_view.open_requests(person)
-        if one.state == State.ACTIVE and one.kind == IMPERSONATION and one.subject_id == person.id
+        one.request
+        for one in support_view.open_now(person)
+        if one.request.state == State.ACTIVE
+        and one.request.kind == IMPERSONATION
+        and one.request.subject_id == person.id
     ]
     if not inside:
         return None

@@ -40,12 +40,10 @@ def accesses(which: ColumnElement[bool], *, form: str) -> Response:
     """Stream the accesses that fit a condition, newest first."""
 
     def fetch(below: int | None) -> Sequence[tuple[int, dict[str, Any]]]:
-        query = select(AccessRequest).where(which).order_by(AccessRequest.id.desc()).limit(streams.CHUNK)
+        query = select(AccessRequest.id).where(which).order_by(AccessRequest.id.desc()).limit(streams.CHUNK)
         if below is not None:
             query = query.where(AccessRequest.id < below)
-        found = db.session.scalars(query).all()
-        told = watching.answers_of(found)
-        return [(one.id, _access(one, told[one.id])) for one in found]
+        return [(one.request.id, _access(one)) for one in watching.told(query)]
 
     return streams.answer(form=form, name="support-access", columns=ACCESS_COLUMNS, fetch=fetch)
 
@@ -63,7 +61,8 @@ def activity(request: AccessRequest, *, form: str) -> Response:
     return streams.answer(form=form, name=f"activity-{request.public_id}", columns=ACTIVITY_COLUMNS, fetch=fetch)
 
 
-def _access(one: AccessRequest, told: watching.Answers) -> dict[str, Any]:
+def _access(told: watching.Told) -> dict[str, Any]:
+    one = told.request
     moments = {
         "asked_at": one.created_at,
         "entered_at": one.started_at,
@@ -81,7 +80,9 @@ def _access(one: AccessRequest, told: watching.Answers) -> dict[str, Any]:
         "account_email": one.account_email,
         "reason": one.reason,
         "external_ticket": one.external_ticket,
-        "approved_by": ", ".join(answer.decided_by_name for answer in told.of_request if answer.decided_by_name),
+        "approved_by": ", ".join(
+            answer.decided_by_name for answer in told.answers.of_request if answer.decided_by_name
+        ),
         **{name: at.isoformat() if at else None for name, at in moments.items()},
         "end_reason": one.end_reason,
         "ended_by": one.ended_by_name,

@@ -72,10 +72,10 @@ def live() -> str:
 @allow(*EVERYBODY, place="customer", support=True)
 def show(public_id: str) -> str:
     """Show the whole record of one access."""
-    found = watching.one(public_id, person=login.person())
-    rows, page = fetch_page(db.session, watching.activity_of(found))
+    told = watching.one(public_id, person=login.person())
+    rows, page = fetch_page(db.session, watching.activity_of(told.request))
     activity = [support_view.activity_row(row) for (row,) in rows]
-    context = support_view.record_of(found, may_act=_may_act())
+    context = support_view.record_of(told, may_act=_may_act())
     return render_template("tickets/support_record.html", **context, activity=activity, page=page)
 
 
@@ -96,14 +96,14 @@ def export_activity(public_id: str, form: str) -> Response:
     if form not in FORMS:
         abort(404)
     tell_deed("Exported what was done in one access")
-    return exports.activity(watching.one(public_id, person=login.person()), form=form)
+    return exports.activity(watching.one(public_id, person=login.person()).request, form=form)
 
 
 @blueprint.post("/support-access/<public_id>/approve")
 @allow(*EVERYBODY, place="customer")
 def say_yes(public_id: str) -> Response:
     """Say yes, for the customer or for oneself."""
-    found = watching.one(public_id, person=login.person())
+    found = watching.one(public_id, person=login.person()).request
     who = found.requester_name
     approve.approve(request_id=found.id, acting=acting_now(), note=_note(), runtime=current_runtime())
     flash(f"You approved it; {who} is told and can start.", "success")
@@ -114,7 +114,7 @@ def say_yes(public_id: str) -> Response:
 @allow(*EVERYBODY, place="customer")
 def say_no(public_id: str) -> Response:
     """Say no, for the customer or for oneself."""
-    found = watching.one(public_id, person=login.person())
+    found = watching.one(public_id, person=login.person()).request
     who = found.requester_name
     approve.reject(request_id=found.id, acting=acting_now(), note=_note(), runtime=current_runtime())
     flash(f"You rejected it; {who} is told, and nothing happens.", "success")
@@ -125,7 +125,7 @@ def say_no(public_id: str) -> Response:
 @allow(*EVERYBODY, place="customer")
 def say_yes_to_more_time(public_id: str, extension_id: int) -> Response:
     """Say yes to more time."""
-    found = watching.one(public_id, person=login.person())
+    found = watching.one(public_id, person=login.person()).request
     extend.approve_extension(
         request_id=found.id, extension_id=extension_id, acting=acting_now(), note=_note(), runtime=current_runtime()
     )
@@ -137,7 +137,7 @@ def say_yes_to_more_time(public_id: str, extension_id: int) -> Response:
 @allow(*EVERYBODY, place="customer")
 def say_no_to_more_time(public_id: str, extension_id: int) -> Response:
     """Say no to more time."""
-    found = watching.one(public_id, person=login.person())
+    found = watching.one(public_id, person=login.person()).request
     extend.reject_extension(
         request_id=found.id, extension_id=extension_id, acting=acting_now(), note=_note(), runtime=current_runtime()
     )
@@ -150,7 +150,7 @@ def say_no_to_more_time(public_id: str, extension_id: int) -> Response:
 def end(public_id: str) -> Response:
     """End an access: from the commit on nothing of it works (P3)."""
     person = login.person()
-    found = watching.one(public_id, person=person)
+    found = watching.one(public_id, person=person).request
     reason = EndReason.ENDED_BY_SUBJECT if found.subject_id == person.id else EndReason.ENDED_BY_CUSTOMER
     who = found.requester_name
     end_access(request_id=found.id, reason=reason, actor=login.actor(), runtime=current_runtime())
@@ -162,7 +162,7 @@ def end(public_id: str) -> Response:
 @allow(ADMINISTRATOR, place="customer")
 def set_policy() -> Response | tuple[str, int]:
     """Change the customer's own policy."""
-    form = _policy_form()
+    form = _policy_form(db.session.get_one(VirtualInstance, login.person().instance_id))
     if not form.validate_on_submit():
         return _overview(form), 400
     longest = timedelta(seconds=form.longest.data) if form.longest.data else None
@@ -184,23 +184,23 @@ def vouch_for(user_id: int) -> Response:
 
 def _overview(form: FlaskForm | None) -> str:
     person = login.person()
-    rows, page = fetch_page(db.session, watching.history(person))
+    past, page = support_view.open_and_past(person)
     context = support_view.now_and_pending(person, may_act=_may_act())
-    administers = person.role == ADMINISTRATOR
+    if person.role == ADMINISTRATOR:
+        instance, marked = watching.instance_with_marked(person.instance_id)
+        context["accounts"] = support_view.accounts(marked, person, may_act=_may_act())
+        context["policy_form"] = (form or _policy_form(instance)) if _may_act() else None
     return render_template(
         "tickets/support_access.html",
-        **context,
-        history=[support_view.history_row(row) for (row,) in rows],
+        **{"accounts": [], "policy_form": None, **context},
+        history=[support_view.history_row(one.request) for one in past],
         page=page,
-        accounts=support_view.accounts(person, may_act=_may_act()) if administers else [],
-        policy_form=(form or _policy_form()) if administers and _may_act() else None,
         powerless=person.unvouched and not in_support(),
         asked_anyway=current_runtime().settings.require_customer,
     )
 
 
-def _policy_form() -> PolicyForm:
-    instance = db.session.get_one(VirtualInstance, login.person().instance_id)
+def _policy_form(instance: VirtualInstance) -> PolicyForm:
     everywhere = current_runtime().settings.max_duration
     form = PolicyForm(require_customer=instance.require_customer, longest=instance.max_duration_seconds or 0)
     present = asking.longest_of(instance, current_runtime())

@@ -2,58 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from flask import g, url_for
 
 from tempadmin.accounts.models import ADMINISTRATOR, User
+from tempadmin.web.paging import Page, page_of, windowed
 from tickets import answers, story, watching
 from tickets.decisions import Decision, decisions_of
 from tickets.models import CUSTOMER_SIDE, IMPERSONATION, SUBJECT_SIDE, AccessRequest, Activity
 from tickets.states import EndReason, State
+from tickets.watching import Told
 
-OPEN_REQUESTS = "support_open_requests"
+NOW = "support_now"
 
 
-def open_requests(person: User) -> list[AccessRequest]:
-    """Return what is open and concerns a person; read once a page, for banner and page alike."""
-    if OPEN_REQUESTS not in g:
-        setattr(g, OPEN_REQUESTS, watching.open_requests(person))
-    found: list[AccessRequest] = getattr(g, OPEN_REQUESTS)
+def open_now(person: User) -> list[Told]:
+    """Return what is open and concerns a person, oldest first; read once a page, for banners and page alike."""
+    if NOW not in g:
+        _keep(watching.told(watching.open_ids(person)))
+    found: list[Told] = getattr(g, NOW)
     return found
 
 
-def decisions_for(
-    person: User, requests: Sequence[AccessRequest], told: Mapping[int, watching.Answers]
-) -> list[Decision]:
+def open_and_past(person: User) -> tuple[Sequence[Told], Page]:
+    """Return one page of what is over; what is open comes in the same query, for ``open_now``."""
+    found = watching.told(watching.open_ids(person), windowed(watching.past_ids(person)))
+    _keep([one for one in found if one.is_open])
+    return page_of([one for one in found if not one.is_open])
+
+
+def _keep(found: list[Told]) -> None:
+    setattr(g, NOW, sorted(found, key=lambda one: one.request.id))
+
+
+def decisions_for(person: User, found: Sequence[Told]) -> list[Decision]:
     """Return what waits for this person's answer."""
     asked = []
-    for found in requests:
-        if person.email == found.requester_email:
+    for one in found:
+        request, told = one.request, one.answers
+        if person.email == request.requester_email:
             continue
-        mine = told[found.id]
-        side = SUBJECT_SIDE if found.subject_id == person.id else CUSTOMER_SIDE
+        side = SUBJECT_SIDE if request.subject_id == person.id else CUSTOMER_SIDE
         if side == SUBJECT_SIDE or person.role == ADMINISTRATOR:
             asked += decisions_of(
-                found, mine.of_request, mine.extension, mine.of_extension, side=side, blueprint="support"
+                request, told.of_request, told.extension, told.of_extension, side=side, blueprint="support"
             )
     return asked
 
 
 def now_and_pending(person: User, *, may_act: bool) -> dict[str, Any]:
     """Return who is inside and what they do, what waits for an answer, and who is on the way."""
-    requests = open_requests(person)
-    inside = [one for one in requests if one.state == State.ACTIVE]
-    activity = watching.latest_activity(inside)
-    told = watching.answers_of(requests)
-    decisions = decisions_for(person, requests, told) if may_act else []
+    found = open_now(person)
+    inside = [one for one in found if one.request.state == State.ACTIVE]
+    activity = watching.latest_activity([one.request for one in inside])
+    decisions = decisions_for(person, found) if may_act else []
     asked = {one.public_id for one in decisions}
-    coming = [one for one in requests if one.state != State.ACTIVE and one.public_id not in asked]
+    coming = [one for one in found if one.request.state != State.ACTIVE and one.request.public_id not in asked]
     return {
-        "inside": [_inside(one, activity[one.id], told[one.id], may_act=may_act) for one in inside],
+        "inside": [_inside(one, activity[one.request.id], may_act=may_act) for one in inside],
         "decisions": decisions,
-        "coming": [_coming(one, told[one.id], may_act=may_act) for one in coming],
+        "coming": [_coming(one, may_act=may_act) for one in coming],
     }
 
 
@@ -88,9 +98,9 @@ def history_row(found: AccessRequest) -> dict[str, Any]:
     }
 
 
-def record_of(found: AccessRequest, *, may_act: bool) -> dict[str, Any]:
+def record_of(told: Told, *, may_act: bool) -> dict[str, Any]:
     """Return everything that is known of one access."""
-    told = watching.answers_of([found])[found.id]
+    found = told.request
     marked = watching.marked_accounts(instance_id=found.instance_id, request_id=found.id)
     return {
         "access": {
@@ -108,15 +118,14 @@ def record_of(found: AccessRequest, *, may_act: bool) -> dict[str, Any]:
             "sentence": story.state_words(found, mine=False),
             "end_url": _end_url(found) if may_act else None,
         },
-        "steps": answers.answer_steps(found, told.of_request),
+        "steps": answers.answer_steps(found, told.answers.of_request),
         "made": [account_row(user) for user in marked],
     }
 
 
-def accounts(person: User, *, may_act: bool) -> list[dict[str, Any]]:
+def accounts(marked: Sequence[User], person: User, *, may_act: bool) -> list[dict[str, Any]]:
     """Return the accounts that support sessions made or changed and that wait for somebody to vouch for them."""
-    found = watching.marked_accounts(instance_id=person.instance_id)
-    return [{**account_row(user), "may_vouch": may_act and user.id != person.id} for user in found]
+    return [{**account_row(user), "may_vouch": may_act and user.id != person.id} for user in marked]
 
 
 def account_row(user: User) -> dict[str, Any]:
@@ -132,15 +141,14 @@ def account_row(user: User) -> dict[str, Any]:
     }
 
 
-def _inside(
-    found: AccessRequest, activity: Sequence[Activity], told: watching.Answers, *, may_act: bool
-) -> dict[str, Any]:
+def _inside(told: Told, activity: Sequence[Activity], *, may_act: bool) -> dict[str, Any]:
+    found = told.request
     return {
         "who": found.requester_name,
         "email": found.requester_email,
         "subject": found.subject_name if found.kind == IMPERSONATION else None,
         "reason": found.reason,
-        "approved_by": [one.decided_by_name for one in told.of_request if one.decided_by_name],
+        "approved_by": [one.decided_by_name for one in told.answers.of_request if one.decided_by_name],
         "since": found.started_at,
         "ends_at": found.ends_at,
         "requests": found.activity_count,
@@ -150,8 +158,9 @@ def _inside(
     }
 
 
-def _coming(found: AccessRequest, told: watching.Answers, *, may_act: bool) -> dict[str, Any]:
-    missing = [answers.who_of(one.side, found) for one in told.of_request if one.decision is None]
+def _coming(told: Told, *, may_act: bool) -> dict[str, Any]:
+    found = told.request
+    missing = [answers.who_of(one.side, found) for one in told.answers.of_request if one.decision is None]
     sentence = story.state_words(found, mine=False)[0]
     if found.state == State.PENDING_APPROVAL:
         sentence = f"waiting for {' and '.join(missing)}"

@@ -7,26 +7,47 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from sqlalchemy import ColumnElement, Select, and_, or_, select, union_all
 
+from instances.models import VirtualInstance
 from tempadmin.accounts.models import ADMINISTRATOR, REGULAR, User
 from tempadmin.db import db
 from tempadmin.errors import NotFound
 from tickets.models import IMPERSONATION, AccessRequest, Activity, Approval, Extension
-from tickets.states import OPEN, State
+from tickets.states import OPEN
 
 SHOWN_ACTIVITY = 25
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Answers:
     """The approvals of one request and of its extension."""
 
     of_request: list[Approval] = field(default_factory=list)
     of_extension: list[Approval] = field(default_factory=list)
     extension: Extension | None = None
+
+    def add(self, approval: Approval, extension: Extension | None) -> None:
+        """Put an approval where it belongs."""
+        if extension is None:
+            self.of_request.append(approval)
+        else:
+            self.of_extension.append(approval)
+            self.extension = extension
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """A request with everything that was said about it."""
+
+    request: AccessRequest
+    answers: Answers
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not over."""
+        return self.request.state in OPEN
 
 
 def theirs(person: User) -> ColumnElement[bool]:
@@ -37,20 +58,36 @@ def theirs(person: User) -> ColumnElement[bool]:
     return and_(here, AccessRequest.kind == IMPERSONATION, AccessRequest.subject_id == person.id)
 
 
-def open_requests(person: User) -> list[AccessRequest]:
-    """Return what is open and concerns a person, those inside first."""
-    query = select(AccessRequest).where(theirs(person), AccessRequest.state.in_(OPEN)).order_by(AccessRequest.id)
-    return sorted(db.session.scalars(query), key=lambda one: one.state != State.ACTIVE)
+def open_ids(person: User) -> Select[int]:
+    """Return the query of what is open and concerns a person."""
+    return select(AccessRequest.id).where(theirs(person), AccessRequest.state.in_(OPEN))
 
 
-def history(person: User) -> Select[AccessRequest]:
+def past_ids(person: User) -> Select[int]:
     """Return the query of what is over and concerns a person, newest first."""
-    return (
-        select(AccessRequest).where(theirs(person), AccessRequest.state.not_in(OPEN)).order_by(AccessRequest.id.desc())
+    over = select(AccessRequest.id).where(theirs(person), AccessRequest.state.not_in(OPEN))
+    return over.order_by(AccessRequest.id.desc())
+
+
+def told(*queries: Select[int]) -> list[Told]:
+    """Return the requests whose ids the queries find, newest first, with all answers: one query."""
+    found: dict[int, Told] = {}
+    ids = union_all(*(select(one.subquery().c.id) for one in queries))
+    query = (
+        select(AccessRequest, Approval, Extension)
+        .outerjoin(Approval, Approval.request_id == AccessRequest.id)
+        .outerjoin(Extension, Extension.id == Approval.extension_id)
+        .where(AccessRequest.id.in_(ids))
+        .order_by(AccessRequest.id.desc(), Approval.id)
     )
+    for request, approval, extension in db.session.execute(query):
+        present = found.setdefault(request.id, Told(request=request, answers=Answers()))
+        if approval is not None:
+            present.answers.add(approval, extension)
+    return list(found.values())
 
 
-def one(public_id: str, *, person: User) -> AccessRequest:
+def one(public_id: str, *, person: User) -> Told:
     """Return a request that a person may see.
 
     Raises
@@ -58,33 +95,10 @@ def one(public_id: str, *, person: User) -> AccessRequest:
     NotFound
         When there is none, or it is none of theirs (S31).
     """
-    found = db.session.scalars(
-        select(AccessRequest).where(AccessRequest.public_id == public_id, theirs(person))
-    ).one_or_none()
-    if found is None:
+    found = told(select(AccessRequest.id).where(AccessRequest.public_id == public_id, theirs(person)))
+    if not found:
         raise NotFound("There is no such access here.")
-    return found
-
-
-def answers_of(requests: Sequence[AccessRequest]) -> Mapping[int, Answers]:
-    """Return whose yes each request needs and what they said, in one query."""
-    query = (
-        select(Approval, Extension)
-        .outerjoin(Extension, Extension.id == Approval.extension_id)
-        .where(Approval.request_id.in_([request.id for request in requests]))
-        .order_by(Approval.id)
-    )
-    found: dict[int, Answers] = {request.id: Answers() for request in requests}
-    for approval, extension in db.session.execute(query) if requests else ():
-        present = found[approval.request_id]
-        if extension is None:
-            present.of_request.append(approval)
-        else:
-            present.of_extension.append(approval)
-            found[approval.request_id] = Answers(
-                of_request=present.of_request, of_extension=present.of_extension, extension=extension
-            )
-    return found
+    return found[0]
 
 
 def latest_activity(requests: Sequence[AccessRequest]) -> Mapping[int, list[Activity]]:
@@ -113,15 +127,24 @@ def activity_of(request: AccessRequest) -> Select[Activity]:
 
 def marked_accounts(*, instance_id: int, request_id: int | None = None) -> list[User]:
     """Return the accounts that support sessions made or changed, and that nobody vouched for since (S25)."""
-    unvouched = or_(
-        and_(User.made_in_request_id.is_not(None), User.vouched_at.is_(None)), User.changed_in_request_id.is_not(None)
-    )
-    query = select(User).where(User.instance_id == instance_id, User.kind == REGULAR, unvouched)
+    query = select(User).where(User.instance_id == instance_id, _marked())
     if request_id is not None:
         query = query.where(or_(User.made_in_request_id == request_id, User.changed_in_request_id == request_id))
     return list(db.session.scalars(query.order_by(User.id)))
 
 
-def last_seen(activity: Sequence[Activity]) -> datetime | None:
-    """Return when something was done last."""
-    return activity[0].occurred_at if activity else None
+def instance_with_marked(instance_id: int) -> tuple[VirtualInstance, list[User]]:
+    """Return an instance, whose policy its administrators see, and its marked accounts: one query."""
+    query = (
+        select(VirtualInstance, User)
+        .outerjoin(User, and_(User.instance_id == VirtualInstance.id, _marked()))
+        .where(VirtualInstance.id == instance_id)
+        .order_by(User.id)
+    )
+    rows = db.session.execute(query).all()
+    return rows[0][0], list(filter(None, (user for _, user in rows)))  # none: an outer join's empty half
+
+
+def _marked() -> ColumnElement[bool]:
+    unvouched = and_(User.made_in_request_id.is_not(None), User.vouched_at.is_(None))
+    return and_(User.kind == REGULAR, or_(unvouched, User.changed_in_request_id.is_not(None)))

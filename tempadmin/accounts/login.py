@@ -21,6 +21,8 @@ from tempadmin.web.context import current_instance
 from tempadmin.web.security import DEVICE_COOKIE, SESSION_COOKIE, read_cookie
 
 SEEN_EVERY = timedelta(seconds=15)
+LONGEST_VIEW = timedelta(minutes=2)
+"""More than any view takes: no statement runs longer than 30 s, no connector much longer."""
 
 login_manager = LoginManager()
 
@@ -74,10 +76,13 @@ def _seen_every(row: LoginSession) -> timedelta:
     """Return how old the note of a session's last use may be before a request renews it at its beginning.
 
     A support session's idle limit deletes an account, so each use of it counts, to the second (P10): its floor notes
-    that at the request's end, with the activity; only where half the limit is over it must not wait for that.
+    that at the request's end, with the activity. Only where the limit could pass before that end, which is after
+    half of it or where no more is left than a view may take, it must not wait.
     """
     idle = timedelta(seconds=row.idle_seconds)
-    return idle / 2 if row.is_support else min(SEEN_EVERY, idle / 20)
+    if row.is_support:
+        return max(timedelta(0), min(idle / 2, idle - LONGEST_VIEW))
+    return min(SEEN_EVERY, idle / 20)
 
 
 def forget_if_over() -> None:

@@ -101,7 +101,7 @@
         return; // the network is away for a moment
       }
       if (!answer.ok) {
-        if (answer.type === "opaqueredirect" || answer.status === 403) window.location.reload();
+        if (answer.status < 500) window.location.reload(); // refused, gone, or (0) sent to the sign-in page
         return;
       }
       part.innerHTML = await answer.text();

@@ -97,8 +97,8 @@ def check() -> BaseResponse | None:
     if rule is None or not _is_here(rule.place):
         g.reads_session = True  # the page that says so shows the way back, and a support session's try is recorded
         abort(404)
+    g.reads_session, g.quiet = bool(rule.roles), rule.quiet  # first: what is refused from here on is recorded
     _refuse_nul()
-    g.reads_session, g.quiet = bool(rule.roles), rule.quiet
     if request.method not in SAFE_METHODS:
         check_origin(current_instance())
         csrf.protect()

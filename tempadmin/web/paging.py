@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import request, url_for
 from sqlalchemy import Select
@@ -13,6 +13,8 @@ from sqlalchemy.orm import scoped_session
 PAGE_SIZE = 25
 LAST_PAGE = 100_000
 LONGEST_SEARCH = 100
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +40,18 @@ def page_number() -> int:
 
 def fetch_page(session: scoped_session[Any], query: Select[Any]) -> tuple[Sequence[Any], Page]:
     """Read one page and one row more, which tells whether there is a next page."""
+    return page_of(session.execute(windowed(query)).all())
+
+
+def windowed(query: Select[Any]) -> Select[Any]:
+    """Return the query of one page's rows and one row more."""
+    return query.offset((page_number() - 1) * PAGE_SIZE).limit(PAGE_SIZE + 1)
+
+
+def page_of(rows: Sequence[R]) -> tuple[Sequence[R], Page]:
+    """Return what is shown of the rows that ``windowed`` found, and where the page lies."""
     number = page_number()
-    start = (number - 1) * PAGE_SIZE
-    rows = session.execute(query.offset(start).limit(PAGE_SIZE + 1)).all()
-    shown = rows[:PAGE_SIZE]
+    start, shown = (number - 1) * PAGE_SIZE, rows[:PAGE_SIZE]
     return shown, Page(
         first=start + 1 if shown else 0,
         last=start + len(shown),

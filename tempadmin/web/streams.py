@@ -49,8 +49,9 @@ def as_json(parts: Iterable[Sequence[Row] | None]) -> Iterator[str]:
     """Yield a JSON array with an object for each row; the last one of a file that was cut off says so."""
     separator = "[\n"
     for part in parts:
-        for row in [{"error": CUT_OFF}] if part is None else part:
-            yield separator + json.dumps(row, ensure_ascii=False)
+        rows = [{"error": CUT_OFF}] if part is None else part
+        if rows:
+            yield separator + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
             separator = ",\n"
     yield "[]\n" if separator == "[\n" else "\n]\n"
 
