@@ -72,7 +72,7 @@ def live() -> str:
 @allow(*EVERYBODY, place="customer", support=True)
 def show(public_id: str) -> str:
     """Show the whole record of one access."""
-    told = watching.one(public_id, person=login.person())
+    told = support_view.one(public_id, login.person())
     rows, page = fetch_page(db.session, watching.activity_of(told.request))
     activity = [support_view.activity_row(row) for (row,) in rows]
     context = support_view.record_of(told, may_act=_may_act())

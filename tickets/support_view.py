@@ -26,6 +26,19 @@ def open_now(person: User) -> list[Told]:
     return found
 
 
+def one(public_id: str, person: User) -> Told:
+    """Return a request that a person may see; what is open comes in the same query, for ``open_now``.
+
+    Raises
+    ------
+    NotFound
+        When there is none, or it is none of theirs (S31).
+    """
+    found = watching.told(watching.id_of(public_id, person), watching.open_ids(person))
+    _keep([one for one in found if one.is_open])
+    return watching.the_one(found, public_id)
+
+
 def open_and_past(person: User) -> tuple[Sequence[Told], Page]:
     """Return one page of what is over; what is open comes in the same query, for ``open_now``."""
     found = watching.told(watching.open_ids(person), windowed(watching.past_ids(person)))

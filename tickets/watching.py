@@ -87,18 +87,28 @@ def told(*queries: Select[int]) -> list[Told]:
     return list(found.values())
 
 
-def one(public_id: str, *, person: User) -> Told:
-    """Return a request that a person may see.
+def id_of(public_id: str, person: User) -> Select[int]:
+    """Return the query of one request, if a person may see it."""
+    return select(AccessRequest.id).where(AccessRequest.public_id == public_id, theirs(person))
+
+
+def the_one(found: Sequence[Told], public_id: str) -> Told:
+    """Return the request of a public id.
 
     Raises
     ------
     NotFound
-        When there is none, or it is none of theirs (S31).
+        When it is not among those found (S31).
     """
-    found = told(select(AccessRequest.id).where(AccessRequest.public_id == public_id, theirs(person)))
-    if not found:
-        raise NotFound("There is no such access here.")
-    return found[0]
+    for one in found:
+        if one.request.public_id == public_id:
+            return one
+    raise NotFound("There is no such access here.")
+
+
+def one(public_id: str, *, person: User) -> Told:
+    """Return a request that a person may see; raises as ``the_one``."""
+    return the_one(told(id_of(public_id, person)), public_id)
 
 
 def latest_activity(requests: Sequence[AccessRequest]) -> Mapping[int, list[Activity]]:

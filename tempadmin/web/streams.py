@@ -14,7 +14,7 @@ from tempadmin.accounts import login, sessions
 from tempadmin.runtime import application
 
 CHUNK = 1_000
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 CUT_OFF = "the session ended: the rest is missing"
 
 Row = Mapping[str, Any]

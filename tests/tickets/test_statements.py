@@ -12,8 +12,10 @@ from tests.statements import statements
 from tests.world import CONSOLE, World
 
 ACME = "http://acme.localhost:8000"
-MOST_OF_A_PAGE = 5
-"""The instance by its host, the session with its user, its request, the note that it was used, and what is shown."""
+MOST_OF_A_PAGE = 7
+"""The instance by its host, the session with its user, its request, and what is shown; then, in one transaction, the
+count of this request's visits, the note that the session was used, and the row of activity. Where half the idle limit
+is over, the use is noted at the beginning too."""
 
 
 def cost(world: World, step: Callable[[], object]) -> int:
@@ -29,7 +31,7 @@ def ada(world: World, acme: VirtualInstance) -> Browser:
     return world.signed_in()
 
 
-def test_a_page_as_temporary_administrator_costs_at_most_five_statements(
+def test_a_page_as_temporary_administrator_costs_at_most_seven_statements(
     ada: Browser, acme: VirtualInstance, world: World
 ) -> None:
     """On every page of the panel, the first time and each time after, however long the pause between two clicks."""
@@ -67,10 +69,10 @@ def test_the_list_of_requests_costs_the_same_however_many_there_are(ada: Browser
 
 
 def test_the_peoples_list_costs_the_same_however_many_there_are(acme: VirtualInstance, world: World) -> None:
-    """An administrator's own list of people, too."""
+    """An administrator's own list of people, too, with the question whether support asks or is inside."""
     world.administrator(acme, "admin@acme.example")
     admin = world.signed_in("admin@acme.example", ACME)
     few = cost(world, lambda: admin.get(ACME + "/users"))
     for number in range(5):
         world.user(acme, f"member{number}@acme.example")
-    assert cost(world, lambda: admin.get(ACME + "/users")) == few <= 3
+    assert cost(world, lambda: admin.get(ACME + "/users")) == few <= 4
