@@ -87,6 +87,12 @@ def told(*queries: Select[int]) -> list[Told]:
     return list(found.values())
 
 
+def answers_of(requests: Sequence[AccessRequest]) -> Mapping[int, Answers]:
+    """Return whose yes each of some requests needs and what they said, by request: one query."""
+    ids = select(AccessRequest.id).where(AccessRequest.id.in_([request.id for request in requests]))
+    return {one.request.id: one.answers for one in told(ids)}
+
+
 def id_of(public_id: str, person: User) -> Select[int]:
     """Return the query of one request, if a person may see it."""
     return select(AccessRequest.id).where(AccessRequest.public_id == public_id, theirs(person))
