@@ -17,7 +17,7 @@ from tempadmin.db import db, lock
 from tempadmin.errors import Conflict, NotFound
 from tempadmin.runtime import Runtime
 from tickets import policy
-from tickets.models import OMNIADMIN_SIDE, SUBJECT_SIDE, AccessRequest, Approval
+from tickets.models import APPROVED, IMPERSONATION, OMNIADMIN_SIDE, SUBJECT_SIDE, AccessRequest, Approval
 from tickets.states import OPEN, EndReason, State
 
 
@@ -107,6 +107,19 @@ def sides_needed(instance: VirtualInstance, runtime: Runtime) -> frozenset[str]:
         everywhere_omniadmin=runtime.settings.require_omniadmin,
         everywhere_customer=runtime.settings.require_customer,
     )
+
+
+def sides_missing(request: AccessRequest, instance: VirtualInstance, *, runtime: Runtime) -> frozenset[str]:
+    """Return whose yes is wanted now and was not given to a request; none to impersonate.
+
+    A user's consent is the user's alone to give: no policy adds to it.
+    """
+    if request.kind == IMPERSONATION:
+        return frozenset()
+    given = select(Approval.side).where(
+        Approval.request_id == request.id, Approval.extension_id.is_(None), Approval.decision == APPROVED
+    )
+    return sides_needed(instance, runtime) - set(db.session.scalars(given))
 
 
 def refuse_if_open_or_flood(*, requester_id: int, instance_id: int, kind: str, now: datetime) -> None:

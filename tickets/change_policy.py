@@ -17,7 +17,7 @@ from tempadmin.audit.log import Actor, record
 from tempadmin.db import db, lock, retried_once, transaction
 from tempadmin.errors import Invalid, NotFound
 from tempadmin.runtime import Runtime
-from tickets import asking
+from tickets import asking, more_time
 from tickets.end import begin_ending
 from tickets.machine import locked
 from tickets.models import APPROVED, IMPERSONATION, AccessRequest, Approval
@@ -73,7 +73,11 @@ def end_what_does_not_fit(instance: VirtualInstance, *, actor: Actor, now: datet
     open_here = select(AccessRequest.id).where(AccessRequest.instance_id == instance.id, AccessRequest.state.in_(OPEN))
     for request_id in db.session.scalars(open_here.order_by(AccessRequest.id)).all():
         request = locked(request_id)
-        if State(request.state) in OPEN and not _fits(request, needed=needed, longest=longest):
+        if State(request.state) not in OPEN:
+            continue
+        if _fits(request, needed=needed, longest=longest):
+            more_time.void_unless_fits(request, now=now, runtime=runtime)
+        else:
             begin_ending(request, reason=EndReason.POLICY_CHANGED, actor=actor, now=now)
             ended += 1
     return ended

@@ -18,7 +18,7 @@ from tempadmin.db import db
 from tempadmin.errors import Conflict, Invalid
 from tempadmin.runtime import current_runtime
 from tempadmin.web.guard import allow
-from tickets import approve, asking, extend, queries
+from tickets import approve, asking, extend, more_time, queries
 from tickets.console_ask import offer_durations
 from tickets.presenting import access_of
 from tickets.provision import provision_quietly
@@ -77,14 +77,14 @@ def say_no(public_id: str) -> Response:
 
 @blueprint.route("/access/<public_id>/extend", methods=["GET", "POST"])
 @allow(OMNIADMIN, place="console")
-def more_time(public_id: str) -> str | Response | tuple[str, int]:
+def ask_for_more(public_id: str) -> str | Response | tuple[str, int]:
     """Ask for more time in one's own active access."""
     runtime, person_id = current_runtime(), login.person().id
     found = queries.own_by_public_id(public_id, requester_id=person_id)
     if queries.extension_of(found) is not None:
         raise Conflict("More time was asked for already; that is possible once.", next_url=_page(public_id))
     instance = db.session.get_one(VirtualInstance, found.instance_id)
-    most = extend.most_addable(found, longest=asking.longest_of(instance, runtime))
+    most = more_time.most_addable(found, longest=asking.longest_of(instance, runtime))
     if most < timedelta(minutes=1):
         raise Conflict("This access cannot be extended: it has the longest time already.", next_url=_page(public_id))
     form = ExtendForm()

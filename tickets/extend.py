@@ -8,33 +8,28 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from instances.directory import Acting
-from instances.models import VirtualInstance
 from tempadmin.accounts import factors
 from tempadmin.accounts.models import LoginSession, User
 from tempadmin.audit.log import Actor, record
 from tempadmin.db import claimed, db, lock, retried_once, transaction
 from tempadmin.errors import Conflict, Invalid, NotFound
 from tempadmin.runtime import Runtime
-from tickets import announcements, asking, policy
+from tickets import announcements, more_time, policy
 from tickets.approve import checked_note, locked_approval, settle, unanswered
 from tickets.machine import locked
 from tickets.models import (
     APPROVED,
-    CUSTOMER_SIDE,
     GRANTED,
-    IMPERSONATION,
     PENDING,
     REFUSED,
     REJECTED,
-    SUBJECT_SIDE,
     AccessRequest,
     Approval,
     Extension,
 )
-from tickets.request import NO_OTHER_OMNIADMIN, NOBODY_AT_CUSTOMER
 from tickets.start import refuse_stranger
 from tickets.states import State
 
@@ -63,20 +58,14 @@ def extend(*, request_id: int, user_id: int, reason: str, added: timedelta, answ
         if user is None or request is None:
             raise NotFound("There is no such request.")
         refuse_stranger(user, request)
-        instance = db.session.get_one(VirtualInstance, request.instance_id, populate_existing=True)
-        longest = asking.longest_of(instance, runtime)
-        _refuse_unless_possible(request, added=added, longest=longest, now=runtime.now())
-        sides = sorted({SUBJECT_SIDE} if request.kind == IMPERSONATION else asking.sides_needed(instance, runtime))
-        for side in sides:
-            if side != SUBJECT_SIDE and not asking.can_answer(side, requester=user, instance_id=instance.id):
-                raise Conflict(NOBODY_AT_CUSTOMER if side == CUSTOMER_SIDE else NO_OTHER_OMNIADMIN)
-        # Factors are locked before requests (design §2), so what was seen above is looked at again below; a code that
-        # was judged stays judged, whatever comes out.
+        sides = more_time.sides_to_ask(request, user, added=added, now=runtime.now(), runtime=runtime)
+        # Factors are locked before requests (design §2), so what was seen above is looked at again below, the policy
+        # included, which may have become tighter meanwhile; a code that was judged stays judged, whatever comes out.
         verdict = factors.judge(user_id=user_id, answer=answer, runtime=runtime)
         request = locked(request_id)
         actor, now = Actor(id=user.id, name=user.full_name), runtime.now()
         try:
-            _refuse_unless_possible(request, added=added, longest=longest, now=now)
+            sides = more_time.sides_to_ask(request, user, added=added, now=now, runtime=runtime)
         except (Conflict, Invalid) as error:
             refusal = error
         if verdict.refusal is None and refusal is None:
@@ -139,27 +128,9 @@ def reject_extension(
     with transaction():
         request, extension, approval, actor, now = _asked(request_id, extension_id, acting, runtime)
         settle(approval, REJECTED, acting=acting, actor=actor, note=checked_note(note), now=now)
-        _settle_extension(extension, REFUSED, now=now)
+        more_time.settle_extension(extension, REFUSED, now=now)
         _record_answer("access.extension_rejected", request, approval, actor=actor, now=now)
         announcements.tell_no_more_time(request, now=now, runtime=runtime)
-
-
-def most_addable(request: AccessRequest, *, longest: timedelta) -> timedelta:
-    """Return how much time an active access can still be given within the maximum."""
-    if request.started_at is None or request.ends_at is None:
-        return timedelta(0)
-    return max(timedelta(0), longest - (request.ends_at - request.started_at))
-
-
-def _refuse_unless_possible(request: AccessRequest, *, added: timedelta, longest: timedelta, now: datetime) -> None:
-    if request.state != State.ACTIVE or request.ends_at is None or now >= request.ends_at:
-        raise Conflict("Only an access that is going on can be extended.")
-    if db.session.scalar(select(Extension.id).where(Extension.request_id == request.id)) is not None:
-        raise Conflict("More time was asked for already; that is possible once. Make a new request instead.")
-    most = most_addable(request, longest=longest)
-    if not timedelta(seconds=1) <= added <= most:
-        minutes = int(most.total_seconds() // 60)
-        raise Invalid(f"At most {minutes} minutes can be added here. Choose a shorter time.", field="duration")
 
 
 def _add(request: AccessRequest, *, reason: str, added: timedelta, sides: list[str], now: datetime) -> Extension:
@@ -196,7 +167,9 @@ def _asked(
 
 def _grant(request: AccessRequest, extension: Extension, *, actor: Actor, now: datetime, runtime: Runtime) -> None:
     """Move the end of request and session, and tell it, in the open transaction, which holds the request's lock."""
-    _settle_extension(extension, GRANTED, now=now)
+    if not more_time.fits(request, extension, runtime=runtime):
+        raise Conflict("The policy of this instance does not allow this any more. The access goes on to its own end.")
+    more_time.settle_extension(extension, GRANTED, now=now)
     if request.ends_at is None:
         raise Conflict("Only an access that is going on can be extended.")
     ends_at = request.ends_at + timedelta(seconds=extension.added_seconds)
@@ -219,12 +192,6 @@ def _grant(request: AccessRequest, extension: Extension, *, actor: Actor, now: d
         ends_at=ends_at.isoformat(),
     )
     announcements.tell_more_time(request, extension, now=now, runtime=runtime)
-
-
-def _settle_extension(extension: Extension, state: str, *, now: datetime) -> None:
-    waiting = update(Extension).where(Extension.id == extension.id, Extension.state == PENDING)
-    if not claimed(waiting.values(state=state, settled_at=now)):
-        raise Conflict("Somebody else was faster. The page now shows what happened.")
 
 
 def _record_answer(event: str, request: AccessRequest, approval: Approval, *, actor: Actor, now: datetime) -> None:

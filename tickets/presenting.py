@@ -74,7 +74,7 @@ def _step_forms(found: AccessRequest, *, may_extend: bool) -> dict[State, list[a
     by_mail = current_runtime().settings.confirms_by_mail
     endpoint, label = ("console.send_again", "Send again") if by_mail else ("entry.open_confirmation", "Confirm")
     more_time = answers.FormButton(
-        url_for("deciding.more_time", public_id=found.public_id), "Ask for more time", get=True
+        url_for("deciding.ask_for_more", public_id=found.public_id), "Ask for more time", get=True
     )
     return {
         State.APPROVED: [

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from sqlalchemy import select
+from datetime import datetime, timedelta
 
 from instances.models import VirtualInstance
 from tempadmin.accounts.models import OMNIADMIN, User
@@ -14,7 +12,7 @@ from tempadmin.errors import Conflict, Forbidden, NotFound
 from tempadmin.runtime import Runtime
 from tickets import asking
 from tickets.machine import locked, move
-from tickets.models import APPROVED, IMPERSONATION, AccessRequest, Approval
+from tickets.models import IMPERSONATION, AccessRequest
 from tickets.provision import await_confirmation
 from tickets.states import State
 
@@ -76,18 +74,15 @@ def refuse_stranger(user: User, request: AccessRequest) -> None:
 
 
 def refuse_unless_approved(request: AccessRequest, *, runtime: Runtime) -> None:
-    """Require every yes that the policy wants now, settings included, which may have changed since it was asked.
+    """Require what the policy wants now, settings included, which may have changed since it was asked.
 
     Raises
     ------
     Conflict
-        When one is missing.
+        When a yes is missing, or the access would last too long.
     """
-    if request.kind == IMPERSONATION:
-        return
     instance = db.session.get_one(VirtualInstance, request.instance_id, populate_existing=True)
-    given = select(Approval.side).where(
-        Approval.request_id == request.id, Approval.extension_id.is_(None), Approval.decision == APPROVED
-    )
-    if asking.sides_needed(instance, runtime) - set(db.session.scalars(given)):
+    if timedelta(seconds=request.duration_seconds) > asking.longest_of(instance, runtime):
+        raise Conflict("The policy of this instance allows a shorter time only now. Cancel this request and ask anew.")
+    if asking.sides_missing(request, instance, runtime=runtime):
         raise Conflict("The policy of this instance wants another yes now. Cancel this request and ask anew.")
