@@ -42,7 +42,7 @@ def edit(*, acting: Acting, user_id: int, full_name: str, role: str | None, runt
     NotFound
         When there is no such person on this instance.
     Forbidden
-        When a support session would change a role (S25).
+        When a support session would change a role, or an account that one made and nobody vouched for (S25).
     Invalid, Conflict
         When the name cannot be taken, or the last administrator would lose the role.
     """
@@ -55,6 +55,8 @@ def edit(*, acting: Acting, user_id: int, full_name: str, role: str | None, runt
         if role is not None and role != user.role:
             if acting.request_id is not None:
                 raise Forbidden("A support session cannot change anybody's role. An administrator here can.")
+            if support_behind(acting) is not None:
+                raise Forbidden("Your account was made in a support session. An administrator must vouch for it first.")
             _keep_an_administrator(user, others)
             user.role = role
             authority.cut_off(
@@ -115,8 +117,8 @@ def activate(*, acting: Acting, user_id: int, runtime: Runtime) -> None:
         if user.active:
             raise Conflict(f"{user.full_name} is active already.")
         user.active = True
-        if acting.request_id is not None:  # whom support lets in again decides nothing, like whoever is new (S25)
-            user.made_in_request_id, user.vouched_at = acting.request_id, None
+        if (behind := support_behind(acting)) is not None:  # who is let in again decides nothing, as if new (S25)
+            user.made_in_request_id, user.vouched_at = behind, None
         record_change("user.activated", user, acting, runtime)
 
 
@@ -139,15 +141,24 @@ def locked_person(acting: Acting, user_id: int) -> tuple[User, list[User]]:
 
 def _mark(user: User, acting: Acting) -> None:
     """Mark what a support session changed, until an administrator vouches for it (S25)."""
-    if acting.request_id is not None:
-        user.changed_in_request_id = acting.request_id
+    if (behind := support_behind(acting)) is not None:
+        user.changed_in_request_id = behind
+
+
+def support_behind(acting: Acting) -> int | None:
+    """Return the request whose support session does this, itself or by an account that it made (S25)."""
+    if acting.request_id is not None or acting.user_id is None:
+        return acting.request_id
+    user = db.session.get(User, acting.user_id)
+    return user.made_in_request_id if user is not None and user.unvouched else None
 
 
 def _keep_an_administrator(user: User, others: list[User]) -> None:
     if user.role != ADMINISTRATOR or not user.active:
         return
-    # Under READ COMMITTED a row that was waited for may have lost the role meanwhile.
-    if not any(other.role == ADMINISTRATOR and other.active for other in others):
+    # Under READ COMMITTED a row that was waited for may have lost the role meanwhile. And who cannot answer for the
+    # instance is no administrator to be left alone with it: there would be nobody to vouch for anybody (S25).
+    if not any(other.role == ADMINISTRATOR and other.active and not other.unvouched for other in others):
         raise Conflict(f"{user.full_name} is the last active administrator here. Make somebody else one first.")
 
 

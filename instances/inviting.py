@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from instances.directory import Acting, check_role, locked_person, record_change
+from instances.directory import Acting, check_role, locked_person, record_change, support_behind
 from tempadmin.accounts import invitations, throttle
 from tempadmin.accounts.models import User
 from tempadmin.accounts.people import add_user
@@ -31,6 +31,8 @@ class Invited:
 def invite(*, acting: Acting, email: str, full_name: str, role: str, runtime: Runtime) -> Invited:
     """Invite a new person by mail. What a support session invites is marked (S25).
 
+    And so is what an account invites that a support session made and nobody vouched for: its hand reaches no further.
+
     Raises
     ------
     Invalid, Conflict
@@ -48,7 +50,7 @@ def invite(*, acting: Acting, email: str, full_name: str, role: str, runtime: Ru
             role=role,
             now=now,
             runtime=runtime,
-            made_in_request_id=acting.request_id,
+            made_in_request_id=support_behind(acting),
         )
         key = _send(user, acting, now=now, runtime=runtime)
         record_change("user.invited", user, acting, runtime, role=role)

@@ -10,7 +10,8 @@ from instances.models import VirtualInstance
 from tempadmin.accounts.models import OMNIADMIN, REGULAR, User
 from tempadmin.accounts.people import normalised_email
 from tempadmin.audit.log import Actor, record
-from tempadmin.db import db, retried_once, transaction
+from tempadmin.audit.queries import count_of
+from tempadmin.db import db, lock, retried_once, transaction
 from tempadmin.errors import Conflict, Invalid
 from tempadmin.runtime import Runtime
 from tickets import announcements, asking, policy
@@ -19,6 +20,7 @@ from tickets.models import IMPERSONATION, SUBJECT_SIDE
 LOCAL = "local"
 """The connector of embedded instances: only their pages are this service's own to show."""
 
+WRONG_ADDRESS = "impersonation.wrong_address"
 NO_SUBJECT = "Nobody with exactly this e-mail can be impersonated on this instance."
 
 
@@ -40,16 +42,22 @@ def request_impersonation(
     Invalid
         When nobody of this address can be impersonated, or reason or duration cannot be taken.
     RateLimited
-        When there were too many requests (S35).
+        When there were too many requests, or wrong addresses (S35).
     """
     reason, email = policy.checked_reason(reason), normalised_email(email)
     asked = None
     with transaction():
+        # Both rows are locked, by ascending id: of a request and the subject's deactivation the later sees the earlier.
+        for user_id in sorted({requester_id, *_ids(web_id, email)}):
+            lock(User, user_id)
         requester = asking.locked_asker(requester_id)
         now = runtime.now()
         instance = asking.held_instance(web_id)
         duration = policy.checked_duration(duration, longest=asking.longest_of(instance, runtime))
         asking.refuse_if_open_or_flood(requester_id=requester_id, instance_id=instance.id, kind=IMPERSONATION, now=now)
+        policy.refuse_wrong_addresses(
+            count_of(WRONG_ADDRESS, instance_id=instance.id, actor_id=requester_id, since=now - timedelta(days=1))
+        )
         subject = _subject(instance, email, requester)
         if subject is None:
             _note_wrong_address(requester, instance, email, now)
@@ -92,6 +100,11 @@ def _subject(instance: VirtualInstance, email: str, requester: User) -> User | N
     ).one_or_none()
 
 
+def _ids(web_id: str, email: str) -> list[int]:
+    here = select(User.id).join(VirtualInstance, VirtualInstance.id == User.instance_id)
+    return list(db.session.scalars(here.where(VirtualInstance.web_id == web_id, User.email == email)))
+
+
 def _note_wrong_address(requester: User, instance: VirtualInstance, email: str, now: datetime) -> None:
     actor = Actor(id=requester.id, name=requester.full_name)
-    record("impersonation.wrong_address", instance_id=instance.id, actor=actor, at=now, typed=email)
+    record(WRONG_ADDRESS, instance_id=instance.id, actor=actor, at=now, typed=email)

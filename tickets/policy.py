@@ -11,7 +11,7 @@ from tempadmin.errors import Conflict, Forbidden, Invalid, NotFound, RateLimited
 OMNIADMIN_SIDE, CUSTOMER_SIDE, SUBJECT_SIDE = "omniadmin", "customer", "subject"
 SHORTEST_REASON, LONGEST_REASON = 10, 2_000
 LONGEST_EXTERNAL_TICKET = 200
-MOST_OPEN, MOST_ASKED, MOST_REJECTED = 10, 50, 3
+MOST_OPEN, MOST_ASKED, MOST_REJECTED, MOST_WRONG_ADDRESSES = 10, 50, 3, 5
 RETRY_AFTER_SECONDS = 3600
 MOST_SECONDS = 10 * 365 * 24 * 3600
 UNREADABLE = "What the database says of this access cannot be read, so it is not allowed. Run: tempadmin doctor"
@@ -109,6 +109,21 @@ def read_seconds(value: object) -> timedelta:
     if type(value) is not int or not 1 <= value <= MOST_SECONDS:
         raise Unreadable(UNREADABLE)
     return timedelta(seconds=value)
+
+
+def refuse_wrong_addresses(today: int) -> None:
+    """Keep an instance's people from being found out by trying addresses (S35).
+
+    Raises
+    ------
+    RateLimited
+        When the person tried too many within 24 hours.
+    """
+    if today >= MOST_WRONG_ADDRESSES:
+        raise RateLimited(
+            f"You gave {MOST_WRONG_ADDRESSES} wrong addresses here within a day. Ask the user; try again tomorrow.",
+            retry_after=RETRY_AFTER_SECONDS,
+        )
 
 
 def refuse_target(target: Target) -> None:

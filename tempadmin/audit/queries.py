@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, func, or_, select
 
 from tempadmin.audit.chain import Fault, faults
 from tempadmin.audit.models import AuditEvent, AuditHead
@@ -34,6 +35,17 @@ def of_request(*, request_id: int) -> list[AuditEvent]:
     """Return the events of one access request, oldest first."""
     query = select(AuditEvent).where(AuditEvent.request_id == request_id).order_by(AuditEvent.id)
     return list(db.session.scalars(query))
+
+
+def count_of(event: str, *, instance_id: int, actor_id: int, since: datetime) -> int:
+    """Return how often somebody did something at an instance since then."""
+    query = select(func.count()).where(
+        AuditEvent.instance_id == instance_id,
+        AuditEvent.event == event,
+        AuditEvent.actor_id == actor_id,
+        AuditEvent.occurred_at > since,
+    )
+    return db.session.scalar(query) or 0
 
 
 def instance_ids() -> list[int]:
