@@ -35,7 +35,7 @@ def change_password(
     if new == present:
         raise Invalid("This is the password that you have. Choose another.", field="password")
     with transaction():
-        user = reproof.locked_person(user_id, proven=proven)
+        user = reproof.locked_person(user_id, session_id=session_id, proven=proven)
         verdict = reproof.judge_factor(user, answer=answer, runtime=runtime)
         if verdict is None or verdict.refusal is None:
             user.password_hash = new_hash

@@ -57,7 +57,7 @@ def add_factor(*, user_id: int, session_id: int, password: str, sealed: str, cod
     """
     proven = reproof.prove_password(user_id=user_id, password=password, field="password", runtime=runtime)
     with transaction():
-        user = reproof.locked_person(user_id, proven=proven)
+        user = reproof.locked_person(user_id, session_id=session_id, proven=proven)
         if reproof.has_factor(user.id):
             raise Conflict("You have a second factor already.", next_url="/account")
         seed, step = _proven_seed(user, sealed, code, runtime)
@@ -81,7 +81,7 @@ def change_factor(*, user_id: int, session_id: int, answer: str, sealed: str, co
     """
     codes: list[str] = []
     with transaction():
-        user = reproof.locked_person(user_id)
+        user = reproof.locked_person(user_id, session_id=session_id)
         seed, step = _proven_seed(user, sealed, code, runtime)
         verdict = _judged(user, answer, runtime)
         if verdict.refusal is None:
@@ -104,7 +104,7 @@ def remove_factor(*, user_id: int, session_id: int, answer: str, runtime: Runtim
         When there is no second factor.
     """
     with transaction():
-        user = reproof.locked_person(user_id)
+        user = reproof.locked_person(user_id, session_id=session_id)
         if user.role == OMNIADMIN:
             raise Forbidden("An omniadmin cannot be without a second factor. You can change it.")
         verdict = _judged(user, answer, runtime)
@@ -127,7 +127,7 @@ def new_recovery_codes(*, user_id: int, session_id: int, answer: str, runtime: R
     """
     codes: list[str] = []
     with transaction():
-        user = reproof.locked_person(user_id)
+        user = reproof.locked_person(user_id, session_id=session_id)
         verdict = _judged(user, answer, runtime)
         if verdict.refusal is None:
             now = runtime.now()

@@ -30,7 +30,7 @@ def end_session(*, user_id: int, session_id: int, acting_id: int, runtime: Runti
     if session_id == acting_id:
         raise Conflict("This is the session that you are using.", next_url="/logout", next_label="Sign out")
     with transaction():
-        user = reproof.locked_person(user_id)
+        user = reproof.locked_person(user_id, session_id=acting_id)
         row = db.session.get(LoginSession, session_id)
         if row is None or row.user_id != user_id:
             raise NotFound("There is no such session of yours.")
@@ -41,7 +41,7 @@ def end_session(*, user_id: int, session_id: int, acting_id: int, runtime: Runti
 def end_other_sessions(*, user_id: int, acting_id: int, runtime: Runtime) -> int:
     """End all of a person's sessions but the one that asks; return how many."""
     with transaction():
-        user = reproof.locked_person(user_id)
+        user = reproof.locked_person(user_id, session_id=acting_id)
         return _end(user, set(sessions.live_ids(user_id=user_id)) - {acting_id}, runtime)
 
 

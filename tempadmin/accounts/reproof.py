@@ -9,11 +9,11 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from tempadmin.accounts import factors, throttle
-from tempadmin.accounts.models import SecondFactor, User
+from tempadmin.accounts.models import LoginSession, SecondFactor, User
 from tempadmin.accounts.passwords import password_is_right
 from tempadmin.audit.log import Actor, record
 from tempadmin.db import db, lock, transaction
-from tempadmin.errors import Conflict, Invalid
+from tempadmin.errors import Conflict, Forbidden, Invalid
 from tempadmin.runtime import Runtime
 
 
@@ -44,19 +44,26 @@ def prove_password(*, user_id: int, password: str, field: str, runtime: Runtime)
     return stored
 
 
-def locked_person(user_id: int, *, proven: str | None = None) -> User:
+def locked_person(user_id: int, *, session_id: int, proven: str | None = None) -> User:
     """Lock a person who may change their own credentials.
 
     Parameters
     ----------
+    session_id
+        The session that makes the change.
     proven
         What ``prove_password`` returned, where a password was asked.
 
     Raises
     ------
+    Forbidden
+        In a support session: who sees what somebody sees is not that somebody (S25).
     Conflict
         When the account, or its password, changed meanwhile.
     """
+    session = db.session.get(LoginSession, session_id)
+    if session is not None and session.is_support:
+        raise Forbidden("A support session changes nothing of this account.")
     user = lock(User, user_id)
     if user is None or not user.active or user.temporary or (proven is not None and user.password_hash != proven):
         raise Conflict("Your account changed a moment ago. Open the page again.", next_url="/account")

@@ -19,12 +19,12 @@ from tests.tickets.asked import (
     ask,
     ask_user,
     change,
-    confirmation_key,
     confirmed,
     entering,
     gather,
     go_in,
     go_in_as,
+    go_on,
     stands,
     told,
     yes,
@@ -32,7 +32,6 @@ from tests.tickets.asked import (
 from tests.tickets.evidence import assert_refused, faults, thief
 from tests.world import World
 from tickets.change_policy import change_policy
-from tickets.confirm import confirm
 from tickets.models import AccessRequest
 from tickets.provision import provision
 from tickets.start import start
@@ -58,7 +57,7 @@ def test_s23_ask_first_ends_what_was_not_asked(world: World, until: str) -> None
     if until != "provisioning":
         assert provision(request_id=request_id, runtime=world.runtime)
     if until == "active":
-        cookie = go_on(world, request_id, people)
+        cookie = go_on(world, request_id, people.ada)
         assert thief(world, cookie).get(f"{ACME}/users").status_code == 200
     assert tighten(world, people, ask_first=True) == 1
     assert stands(world, request_id) == (State.ENDED, CHANGED)
@@ -66,13 +65,6 @@ def test_s23_ask_first_ends_what_was_not_asked(world: World, until: str) -> None
         assert_refused(thief(world, cookie))
     assert tighten(world, people, ask_first=True) == 0
     assert faults(world) == []
-
-
-def go_on(world: World, request_id: int, people: People) -> str:
-    """Walk in with a request that asked nobody."""
-    key = confirmation_key(world)
-    link = confirm(key=key, user_id=people.ada, answer=world.next_code(), runtime=world.runtime)
-    return entering(world, request_id, people.ada, link.key)()
 
 
 def test_s23_ask_first_leaves_what_the_customer_agreed_to_or_is_asked(world: World) -> None:
