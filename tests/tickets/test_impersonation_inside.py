@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -121,7 +122,7 @@ def test_s25_each_use_case_refuses_a_support_session_by_itself(world: World, peo
     request_id, _ = go_in_as(world, people, ROSA)
     db.session.rollback()
     session = db.session.query(LoginSession).filter(LoginSession.access_request_id == request_id).one().id
-    mine = {"user_id": people.rosa, "runtime": world.runtime}
+    mine: dict[str, Any] = {"user_id": people.rosa, "runtime": world.runtime}
     inside = acting(people.rosa, request_id=request_id)
     seed = own_factor.new_seed(user_id=people.rosa, runtime=world.runtime)
     edit = partial(directory.edit, acting=inside, user_id=people.max, full_name="Max", runtime=world.runtime)

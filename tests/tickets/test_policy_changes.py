@@ -9,7 +9,7 @@ import pytest
 from instances.models import VirtualInstance
 from tempadmin.accounts.models import User
 from tempadmin.db import db
-from tempadmin.errors import Conflict, Forbidden, Gone, Invalid, NotFound
+from tempadmin.errors import Conflict, Forbidden, Invalid, NotFound
 from tests.conftest import Build
 from tests.tickets.asked import (
     ACME,
@@ -166,7 +166,7 @@ def test_settings_that_want_more_since_a_restart_refuse_redemption(build: Build,
     key = confirmed(world, request_id, people.ada)
     db.session.rollback()
     stricter = build(clock=world.clock, **{switch: HOUR if switch == "max_duration" else True})
-    with pytest.raises(Gone, match="The policy of this instance"):
+    with pytest.raises(Conflict, match="The policy of this instance"):
         entering(stricter, request_id, people.ada, key)()
     assert stands(stricter, request_id)[0] == State.READY
     account = db.session.get_one(User, stricter.request(request_id).subject_id or 0)

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from instances import directory
+from instances import directory, inviting
 from instances.vouching import vouch
 from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, User
 from tempadmin.db import db
@@ -35,9 +35,8 @@ def support(world: World, people: People) -> int:
 def invited(world: World, people: People, support: int | None, by: int = 0, email: str = XENIA) -> int:
     """Invite an administrator, who joins; return their id."""
     who = acting(by or people.max, request_id=support)
-    user_id = directory.invite(
-        acting=who, email=email, full_name="Xenia Holm", role=ADMINISTRATOR, runtime=world.runtime
-    )
+    made = inviting.invite(acting=who, email=email, full_name="Xenia Holm", role=ADMINISTRATOR, runtime=world.runtime)
+    user_id = made.user_id
     change(User, user_id, password_hash=db.session.get_one(User, people.rosa).password_hash)
     return user_id
 
