@@ -1,4 +1,4 @@
-"""A prepared scene for tests over all routes: five people, four customers, requests in three states."""
+"""A prepared scene for tests over all routes: seven sessions, five customers, requests in every open state."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tempadmin.audit.log import Actor
 from tempadmin.db import db, transaction
 from tests.browser import Browser
 from tests.conftest import Build
+from tests.tempadmin.asked import asked_first, impersonated
 from tests.world import CONSOLE, FakeClock, World
 
 ACME = "http://acme.localhost:8000"
@@ -25,12 +26,14 @@ SESSION_COOKIE = "tempadmin_session"
 BIRCH = "http://birch.localhost:8000"
 HOSTS = {"console": CONSOLE, "customer": ACME, "elsewhere": BIRCH}
 FACTORLESS, ENDED = NOBODIES = ("omniadmin without a second factor", "support session that has ended")
-ANONYMOUS, MEMBER, ADMIN, OMNIADMIN, TEMPORARY = PEOPLE = (
+ANONYMOUS, MEMBER, ADMIN, OMNIADMIN, TEMPORARY, AS_MEMBER, AS_ADMIN = PEOPLE = (
     "anonymous",
     "member",
     "administrator",
     "omniadmin",
     "temporary",
+    "as the member",
+    "as the administrator",
 )
 
 
@@ -67,7 +70,8 @@ class Stage:
 def prepare(world: World) -> tuple[dict[tuple[str, str], str], dict[str, str]]:
     """Fill a world; return the cookies and the words of its addresses."""
     home, acme = world.default_instance(), world.instance("acme", "Acme Logistics")
-    birch, _, _ = (world.instance(name) for name in ("birch", "cedar", "dune"))
+    birch, _, dune = (world.instance(name) for name in ("birch", "cedar", "dune"))
+    world.instance("elm", require_omniadmin=True)
     world.omniadmin("ada@operator.example", "Ada Brandt")
     world.omniadmin("ben@operator.example", "Ben Ito")
     world.user(home, "member@operator.example")
@@ -77,10 +81,15 @@ def prepare(world: World) -> tuple[dict[tuple[str, str], str], dict[str, str]]:
     away = world.user(acme, "away@acme.example", active=False)
     invited = world.user(acme, "invited@acme.example", password_hash=None)
     stranger = world.user(birch, "stranger@birch.example")
-    world.administrator(acme, "admin@acme.example")
+    administrator = world.administrator(acme, "admin@acme.example")
+    marked = world.user(acme, "marked@acme.example", made_in_request_id=1)
+    world.user(dune, "user@dune.example")
 
     ended = _left_behind(world)
     ada, ben = world.signed_in("ada@operator.example"), world.signed_in("ben@operator.example")
+    asking = asked_first(world, acme)
+    consented, as_member = impersonated(world, "ada@operator.example", member)
+    _, as_administrator = impersonated(world, "ben@operator.example", administrator)
     active = world.enter(ada, "acme").public_id
     world.ask(ben, "acme")
     login_key = _key(world.confirm(ben))
@@ -98,10 +107,15 @@ def prepare(world: World) -> tuple[dict[tuple[str, str], str], dict[str, str]]:
         ("console", ADMIN): _signed_in(world, "admin@operator.example", CONSOLE),
         ("customer", MEMBER): _signed_in(world, "member@acme.example", ACME),
         ("customer", ADMIN): _signed_in(world, "admin@acme.example", ACME),
+        ("customer", AS_MEMBER): as_member,
+        ("customer", AS_ADMIN): as_administrator,
         ("customer", ENDED): ended,
         ("console", FACTORLESS): _without_factor(world),
     }
     words = {
+        **asking,
+        "consented": consented,
+        "marked": str(marked.id),
         "active": active,
         "ready": ready,
         "waiting": waiting,

@@ -18,8 +18,8 @@ ALL = "instances,scheduler,tickets"
 OF_TICKETS = {
     name
     for name in TABLE
-    if name.split(" ")[1].startswith(("/access", "/login/ticket", "/login/return", "/left", "/support-session"))
-    or "request-access" in name
+    if name.split(" ")[1].startswith(("/access", "/login/ticket", "/login/return", "/left", "/support-"))
+    or "/request-" in name
 }
 
 
