@@ -47,7 +47,7 @@ def _prepared(folder: Path, name: str | None = None, **changes: Any) -> Stage:
 
 @pytest.fixture
 def stage(database: str, request: pytest.FixtureRequest) -> Stage:
-    """Five people, four customers, requests in three states, on the test's database."""
+    """The scene of `stage.py`, on the test's database."""
     return cast(Stage, request.getfixturevalue(f"{database}_stage"))
 
 

@@ -35,7 +35,7 @@ GUESSES = {"throttles", "audit_events", "audit_heads", "virtual_instances"}
 
 @pytest.fixture
 def scene(build: Build, tmp_path: Path) -> tuple[World, Stage]:
-    """The stage of five people, on either database, with no ceiling per address."""
+    """The stage with all its people, on either database, with no ceiling per address."""
     world = build(rate_limits=False)
     cookies, words = prepare(world)
     return world, Stage(tmp_path, world.clock.time, cookies, words)

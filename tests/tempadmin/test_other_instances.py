@@ -32,7 +32,6 @@ FOREIGN = {
     "/users/<int:user_id>/invite-again": "/users/{stranger}/invite-again",
     "/users/<int:user_id>/activate": "/users/{stranger}/activate",
     "/users/<int:user_id>/deactivate": "/users/{stranger}/deactivate",
-    "/users/<int:user_id>/invite-again": "/users/{stranger}/invite-again",
 }
 OF_THE_CONSOLE = {
     "/access/<public_id>",
