@@ -20,7 +20,7 @@ from tempadmin.runtime import current_runtime
 from tempadmin.web.guard import allow
 from tickets import approve, asking, extend, more_time, queries
 from tickets.console_ask import offer_durations
-from tickets.presenting import access_of
+from tickets.presenting import access_of, stale_buttons_explained
 from tickets.provision import provision_quietly
 from tickets.start import start
 
@@ -50,7 +50,8 @@ def start_approved(public_id: str) -> Response:
     """Start one's own approved request."""
     found = queries.by_public_id(public_id)
     request_id = found.id
-    start(request_id=request_id, user_id=login.person().id, runtime=current_runtime())
+    with stale_buttons_explained(found):
+        start(request_id=request_id, user_id=login.person().id, runtime=current_runtime())
     provision_quietly(request_id=request_id, runtime=current_runtime())
     return _to(public_id)
 
@@ -60,7 +61,8 @@ def start_approved(public_id: str) -> Response:
 def say_yes(public_id: str) -> Response:
     """Approve a colleague's request."""
     found = queries.by_public_id(public_id)
-    approve.approve(request_id=found.id, acting=_acting(), note=_note(), runtime=current_runtime())
+    with stale_buttons_explained(found):
+        approve.approve(request_id=found.id, acting=_acting(), note=_note(), runtime=current_runtime())
     flash("You approved this request.", "success")
     return _to(public_id)
 
@@ -70,7 +72,8 @@ def say_yes(public_id: str) -> Response:
 def say_no(public_id: str) -> Response:
     """Reject a colleague's request."""
     found = queries.by_public_id(public_id)
-    approve.reject(request_id=found.id, acting=_acting(), note=_note(), runtime=current_runtime())
+    with stale_buttons_explained(found):
+        approve.reject(request_id=found.id, acting=_acting(), note=_note(), runtime=current_runtime())
     flash("You rejected this request; it is over.", "success")
     return _to(public_id)
 
@@ -114,9 +117,10 @@ def ask_for_more(public_id: str) -> str | Response | tuple[str, int]:
 def say_yes_to_more_time(public_id: str, extension_id: int) -> Response:
     """Approve more time for a colleague."""
     found = queries.by_public_id(public_id)
-    extend.approve_extension(
-        request_id=found.id, extension_id=extension_id, acting=_acting(), note=_note(), runtime=current_runtime()
-    )
+    with stale_buttons_explained(found):
+        extend.approve_extension(
+            request_id=found.id, extension_id=extension_id, acting=_acting(), note=_note(), runtime=current_runtime()
+        )
     flash("You approved more time.", "success")
     return _to(public_id)
 
@@ -126,9 +130,10 @@ def say_yes_to_more_time(public_id: str, extension_id: int) -> Response:
 def say_no_to_more_time(public_id: str, extension_id: int) -> Response:
     """Reject more time for a colleague."""
     found = queries.by_public_id(public_id)
-    extend.reject_extension(
-        request_id=found.id, extension_id=extension_id, acting=_acting(), note=_note(), runtime=current_runtime()
-    )
+    with stale_buttons_explained(found):
+        extend.reject_extension(
+            request_id=found.id, extension_id=extension_id, acting=_acting(), note=_note(), runtime=current_runtime()
+        )
     flash("You refused more time; the access goes on to its own end.", "success")
     return _to(public_id)
 

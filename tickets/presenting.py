@@ -95,7 +95,7 @@ def _header_forms(found: AccessRequest, state: State, *, mine: bool) -> list[ans
 
 
 @contextmanager
-def stale_buttons_explained(found: AccessRequest) -> Iterator[None]:
+def stale_buttons_explained(found: AccessRequest, *, page: str = "console.show") -> Iterator[None]:
     """Let a button that came too late say how the request stands now, with the way to its page."""
     public_id = found.public_id
     try:
@@ -106,7 +106,7 @@ def stale_buttons_explained(found: AccessRequest) -> Iterator[None]:
         sentence, _tone = story.state_words(present, mine=present.requester_id == login.person().id)
         raise Conflict(
             f"{error.message} The request is now: {sentence}.",
-            next_url=url_for("console.show", public_id=public_id),
+            next_url=url_for(page, public_id=public_id),
             next_label="Open the request",
         ) from None
 

@@ -6,6 +6,7 @@ they do. A support session may look, for it sees what its account sees; it chang
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from datetime import timedelta
 
 from flask import Blueprint, Flask, abort, flash, redirect, render_template, request, url_for
@@ -30,6 +31,8 @@ from tickets import approve, asking, extend, policy, support_view, watching
 from tickets import export as exports
 from tickets.change_policy import change_policy
 from tickets.end import end_access
+from tickets.models import AccessRequest
+from tickets.presenting import stale_buttons_explained
 from tickets.states import EndReason
 
 blueprint = Blueprint("support", __name__)
@@ -105,7 +108,8 @@ def say_yes(public_id: str) -> Response:
     """Say yes, for the customer or for oneself."""
     found = watching.one(public_id, person=login.person()).request
     who = found.requester_name
-    approve.approve(request_id=found.id, acting=acting_now(), note=_note(), runtime=current_runtime())
+    with _stale_explained(found):
+        approve.approve(request_id=found.id, acting=acting_now(), note=_note(), runtime=current_runtime())
     flash(f"You approved it; {who} is told and can start.", "success")
     return _back()
 
@@ -116,7 +120,8 @@ def say_no(public_id: str) -> Response:
     """Say no, for the customer or for oneself."""
     found = watching.one(public_id, person=login.person()).request
     who = found.requester_name
-    approve.reject(request_id=found.id, acting=acting_now(), note=_note(), runtime=current_runtime())
+    with _stale_explained(found):
+        approve.reject(request_id=found.id, acting=acting_now(), note=_note(), runtime=current_runtime())
     flash(f"You rejected it; {who} is told, and nothing happens.", "success")
     return _back()
 
@@ -126,9 +131,10 @@ def say_no(public_id: str) -> Response:
 def say_yes_to_more_time(public_id: str, extension_id: int) -> Response:
     """Say yes to more time."""
     found = watching.one(public_id, person=login.person()).request
-    extend.approve_extension(
-        request_id=found.id, extension_id=extension_id, acting=acting_now(), note=_note(), runtime=current_runtime()
-    )
+    with _stale_explained(found):
+        extend.approve_extension(
+            request_id=found.id, extension_id=extension_id, acting=acting_now(), note=_note(), runtime=current_runtime()
+        )
     flash("You approved more time.", "success")
     return _back()
 
@@ -138,9 +144,10 @@ def say_yes_to_more_time(public_id: str, extension_id: int) -> Response:
 def say_no_to_more_time(public_id: str, extension_id: int) -> Response:
     """Say no to more time."""
     found = watching.one(public_id, person=login.person()).request
-    extend.reject_extension(
-        request_id=found.id, extension_id=extension_id, acting=acting_now(), note=_note(), runtime=current_runtime()
-    )
+    with _stale_explained(found):
+        extend.reject_extension(
+            request_id=found.id, extension_id=extension_id, acting=acting_now(), note=_note(), runtime=current_runtime()
+        )
     flash("You refused more time; the access goes on to its own end.", "success")
     return _back()
 
@@ -153,7 +160,8 @@ def end(public_id: str) -> Response:
     found = watching.one(public_id, person=person).request
     reason = EndReason.ENDED_BY_SUBJECT if found.subject_id == person.id else EndReason.ENDED_BY_CUSTOMER
     who = found.requester_name
-    end_access(request_id=found.id, reason=reason, actor=login.actor(), runtime=current_runtime())
+    with _stale_explained(found):
+        end_access(request_id=found.id, reason=reason, actor=login.actor(), runtime=current_runtime())
     flash(f"The access of {who} is over.", "success")
     return _back()
 
@@ -221,6 +229,10 @@ def in_support() -> bool:
     """Tell whether this is a support session, which looks and changes nothing (S25)."""
     session = login.acting_session()
     return session is None or session.is_support
+
+
+def _stale_explained(found: AccessRequest) -> AbstractContextManager[None]:
+    return stale_buttons_explained(found, page="support.show")
 
 
 def _note() -> str | None:
