@@ -104,7 +104,7 @@ def _judge_recovery_code(*, user_id: int, answer: str, now: datetime, runtime: R
 
 def enrol(*, user_id: int, seed: str, step: int, now: datetime, runtime: Runtime) -> None:
     """Store a proven device in the open transaction, in the place of any former one."""
-    sealed = runtime.keys.seal(SEED_PURPOSE, seed.encode(), owner=f"user:{user_id}")
+    sealed = runtime.keys.seal(SEED_PURPOSE, seed.encode(), owner=_owner(user_id))
     factor = db.session.scalars(select(SecondFactor).where(SecondFactor.user_id == user_id)).one_or_none()
     if factor is None:
         db.session.add(SecondFactor(user_id=user_id, sealed_seed=sealed, last_step=step, created_at=now))
@@ -114,7 +114,7 @@ def enrol(*, user_id: int, seed: str, step: int, now: datetime, runtime: Runtime
 
 def seed_of(factor: SecondFactor, *, runtime: Runtime) -> str:
     """Open a device's seed; it opens for the account that it was sealed for, and no other (S15)."""
-    return runtime.keys.unseal(SEED_PURPOSE, factor.sealed_seed, owner=f"user:{factor.user_id}").decode()
+    return runtime.keys.unseal(SEED_PURPOSE, factor.sealed_seed, owner=_owner(factor.user_id)).decode()
 
 
 def seal_new_seed(*, owner: str, runtime: Runtime) -> str:
@@ -128,3 +128,7 @@ def open_new_seed(sealed: str, *, owner: str, runtime: Runtime) -> str | None:
         return runtime.keys.unseal(NEW_SEED_PURPOSE, sealed, owner=owner).decode()
     except Unsealable:
         return None
+
+
+def _owner(user_id: int) -> str:
+    return f"user:{user_id}"

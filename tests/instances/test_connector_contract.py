@@ -194,3 +194,21 @@ def test_connectors_are_found_by_name_and_each_application_has_its_own(world: Wo
     with pytest.raises(ConnectorError) as refused:
         connector_for("nowhere")
     assert refused.value.permanent
+
+
+def test_p11_a_deletion_that_only_seems_to_happen_is_no_removal(
+    world: World, birch: VirtualInstance, temporary: MakeTemporary
+) -> None:
+    """The database says nothing and keeps the row (a rule, a trigger, a replica): the read-back finds it."""
+    account = made(Embedded(world, birch, temporary))
+    swallow = ["CREATE TRIGGER keep BEFORE DELETE ON users BEGIN SELECT RAISE(IGNORE); END"]
+    if db.engine.dialect.name == "postgresql":
+        swallow = [
+            "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$",
+            "CREATE TRIGGER keep BEFORE DELETE ON users FOR EACH ROW EXECUTE FUNCTION keep()",
+        ]
+    with db.engine.begin() as connection:
+        for statement in swallow:
+            connection.exec_driver_sql(statement)
+    with pytest.raises(ConnectorError, match="still there"):
+        LocalConnector().remove(account)

@@ -114,6 +114,13 @@ def test_s43_debug_is_refused(value: str, tmp_path: Path) -> None:
     assert "debug" in result.stderr
 
 
+def test_s43_debug_is_refused_by_the_application_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a server of one's own makes it, without any command."""
+    monkeypatch.setenv("FLASK_DEBUG", "1")
+    with pytest.raises(SettingsError, match="debug must be off"):
+        create_app(settings_for(tmp_path))
+
+
 def test_s43_a_module_without_init_app_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A module that cannot be put in is not passed over."""
     monkeypatch.setitem(sys.modules, "hollow", ModuleType("hollow"))

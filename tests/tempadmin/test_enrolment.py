@@ -7,14 +7,15 @@ import re
 import pytest
 from click.testing import CliRunner
 
-from tempadmin.accounts import invitations, totp
-from tempadmin.accounts.models import OMNIADMIN, RecoveryCode, SecondFactor
+from tempadmin.accounts import invitations, sign_in, totp
+from tempadmin.accounts.models import OMNIADMIN, LoginSession, RecoveryCode, SecondFactor, User
 from tempadmin.accounts.omniadmins import create_omniadmin, reset_factor
 from tempadmin.accounts.sessions import open_session
 from tempadmin.audit.log import Actor
 from tempadmin.cli import build as build_command
 from tempadmin.clock import SystemClock
 from tempadmin.db import db, transaction
+from tempadmin.errors import Forbidden
 from tempadmin.web.context import InstanceInfo
 from tests.browser import Browser
 from tests.tempadmin.conftest import Play
@@ -89,6 +90,26 @@ def test_s13_without_a_second_factor_there_is_no_page(stage: Stage, play: Play) 
     assert everything(world) == before
 
 
+def test_s13_neither_half_of_a_sign_in_takes_a_password_alone(world: World) -> None:
+    """The first half says so; the second, should the first ever forget it, too."""
+    home = world.default_instance().id
+    user_id = world.user(world.default_instance(), "factorless@operator.example", role=OMNIADMIN).id
+    with pytest.raises(Forbidden, match="has no second factor"):
+        sign_in.check_password(
+            instance_id=home,
+            email="factorless@operator.example",
+            password=PASSWORD,
+            network="192.0.2.0/24",
+            client=sign_in.Client(),
+            runtime=world.runtime,
+        )
+    proof = world.runtime.keys.digest("first-factor", f"{user_id}:{db.session.get_one(User, user_id).password_hash}")
+    first = sign_in.FirstFactor(user_id=user_id, proof=proof, needs_code=False)
+    with pytest.raises(Forbidden, match="without a second factor"):
+        sign_in.finish(first=first, answer=None, client=sign_in.Client(), runtime=world.runtime)
+    assert db.session.query(LoginSession).count() == 0
+
+
 def test_s13_not_even_a_session_opens_a_page_without_a_second_factor(stage: Stage, play: Play) -> None:
     """Wherever a session without one came from, the guard in front of every view refuses an omniadmin's."""
     world = play()
@@ -141,6 +162,7 @@ def test_s13_the_link_works_once(world: World, link: str) -> None:
     late["code"] = totp.code_at(seed_on(second), world.clock.now())
     assert enrol(world, first, link) == 200
     assert second.post(link, late).status_code == 410
+    assert world.browser().get(link).status_code == 410
     assert db.session.query(SecondFactor).count() == 1
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from tempadmin.accounts.models import LoginSession, User
 from tempadmin.audit.models import AuditEvent
 from tempadmin.db import db
-from tempadmin.errors import Conflict, DomainError, Gone, Unreadable
+from tempadmin.errors import Conflict, DomainError, Forbidden, Gone, Unreadable
 from tempadmin.outbox.models import OutboxMessage
 from tests.breakage import write
 from tests.tickets.doors import HOUR, Door, open_door, request_of, row_of, ticket_of
@@ -151,3 +151,12 @@ def test_s22_an_account_that_acts_already_gets_no_second_session(world: World, d
         door.enter(world)
     assert request_of(door).state == State.READY
     assert ticket_of(door).used_at is None
+
+
+@pytest.mark.parametrize(("column", "value"), [("role", "administrator"), ("active", False)])
+def test_p5_whoever_lost_the_role_by_hand_gets_no_code(world: World, column: str, value: object) -> None:
+    """Below the pages, which refuse before: the console looks at the person again under lock."""
+    scene = new_scene(world, State.READY)
+    write("users", column, value, row_id=scene.user_id)
+    with pytest.raises(Forbidden, match=r"^Only active omniadmins can enter an instance\.$"):
+        open_door(world, scene)
