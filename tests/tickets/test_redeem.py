@@ -26,7 +26,7 @@ from tickets.states import State
 NOBODY = 999_999
 SPENT = "This link was used already, replaced by a newer one, or its time is over."
 POWERLESS = "Whoever asked for this access may not enter any more."
-NO_ACCOUNT = "The temporary account is gone."
+NO_ACCOUNT = "The account that was to be entered is gone, or has changed."
 UNREADABLE = "What the database says of this access cannot be read, so it is not allowed. Run: tempadmin doctor"
 OLDER = "This window belongs to an older try. Your link still works: start again."
 
@@ -87,7 +87,7 @@ BREAKS: dict[str, Break] = {
     "a regular account": ("account", "kind", "regular", Gone, NO_ACCOUNT),
     "another request's account": ("account", "access_request_id", NOBODY, Gone, NO_ACCOUNT),
     "another instance's account": ("account", "instance_id", 1, Gone, NO_ACCOUNT),
-    "another kind": ("access_requests", "kind", "impersonation", Unreadable, UNREADABLE),
+    "another kind": ("access_requests", "kind", "impersonation", Gone, NO_ACCOUNT),
     "no duration": ("access_requests", "duration_seconds", 0, Unreadable, UNREADABLE),
     "code too old": ("tickets", "code_expires_at", "now", OtherTab, OLDER),
     "code of another": ("tickets", "code_digest", "0" * 64, OtherTab, OLDER),
