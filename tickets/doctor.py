@@ -14,7 +14,7 @@ from tempadmin.accounts.models import TEMPORARY, LoginSession, User
 from tempadmin.db import db
 from tempadmin.doctor.findings import Check, Finding, checks, error, ok
 from tempadmin.runtime import Runtime
-from tickets import queries
+from tickets import doctor_answers, queries
 from tickets.models import KINDS, TEMPORARY_ADMIN, AccessRequest, Ticket
 from tickets.states import OPEN, WITH_TICKET, State
 
@@ -32,10 +32,11 @@ def init_app(app: Flask) -> None:
 def what_does_not_fit(runtime: Runtime) -> Iterator[Finding]:
     """Yield every fault, or that there is none."""
     found = [*_unreadable(), *_accounts(), *_requests(), *_sessions(), *_tickets(), *_stuck(runtime)]
+    found += doctor_answers.what_does_not_fit(runtime, end=_end)
     yield from found
     if not found:
         number = db.session.scalar(select(func.count()).where(AccessRequest.state.in_(OPEN))) or 0
-        yield ok(f"{number} open requests; accounts, sessions and tickets fit")
+        yield ok(f"{number} open requests; accounts, sessions, tickets and answers fit")
 
 
 def _unreadable() -> Iterator[Finding]:
