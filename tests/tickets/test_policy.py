@@ -137,6 +137,12 @@ def test_s35_a_reason_keeps_its_lines_and_loses_what_nobody_sees() -> None:
     )
 
 
+@pytest.mark.parametrize("length", [10, 2000])
+def test_s35_both_ends_of_the_range_belong_to_it(length: int) -> None:
+    """What is trimmed does not count."""
+    assert policy.checked_reason(" " * 50 + "x" * length + "\n" * 50) == "x" * length
+
+
 @pytest.mark.parametrize("length", [9, 2001])
 def test_s35_a_reason_of_the_wrong_size_is_told_its_size(length: int) -> None:
     """Counted after trimming, in words that a person can act on."""
