@@ -182,3 +182,12 @@ def test_s36_a_length_of_time_that_is_none_is_not_guessed(value: object) -> None
     assert policy.read_seconds(TEN_YEARS) == timedelta(days=3650)
     with pytest.raises(Unreadable, match=r"not allowed\. Run: tempadmin doctor$"):
         policy.read_seconds(value)
+
+
+@pytest.mark.parametrize("today", [5, 6, 500])
+def test_s35_wrong_addresses_are_capped_at_five_a_day(today: int) -> None:
+    """So that nobody finds an instance's people out by trying."""
+    policy.refuse_wrong_addresses(4)
+    with pytest.raises(RateLimited, match=r"^You gave 5 wrong addresses here within a day\. Ask the user;") as caught:
+        policy.refuse_wrong_addresses(today)
+    assert caught.value.retry_after == 3600

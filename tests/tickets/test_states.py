@@ -22,6 +22,8 @@ FOLLOWING = {
 }
 REASONS = {
     "logout",
+    "policy_changed",
+    "ended_by_subject",
     "cancelled",
     "not_me",
     "rejected",
