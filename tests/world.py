@@ -7,6 +7,7 @@ import email.policy
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -187,11 +188,16 @@ def link_in(mail: str) -> str:
     return found[0]
 
 
+def plain(message: EmailMessage) -> str:
+    """The words of a mail as plain text."""
+    part = message.get_body(preferencelist=("plain",))
+    assert part is not None
+    return str(part.get_content())
+
+
 def _text(raw: bytes) -> str:
     message = email.message_from_bytes(raw, policy=email.policy.default)
-    text = message.get_body(preferencelist=("plain",))
-    assert text is not None
-    return f"Subject: {message['Subject']}\n\n{text.get_content()}"
+    return f"Subject: {message['Subject']}\n\n{plain(message)}"
 
 
 def _add(row: Any) -> Any:

@@ -16,7 +16,7 @@ from tempadmin.outbox.models import OutboxMessage
 from tempadmin.outbox.queue import composers, deliver_due, enqueue
 from tests.conftest import Build
 from tests.smtp import Server, running
-from tests.world import World
+from tests.world import World, plain
 
 LINK = "https://console.example.com/welcome?key=" + "k" * 150
 TEMPLATE = "letter"
@@ -66,13 +66,6 @@ def shape(message: EmailMessage) -> list[str]:
         " ".join(said for said in (part.get_content_type(), part["Content-Transfer-Encoding"]) if said)
         for part in message.walk()
     ]
-
-
-def plain(message: EmailMessage) -> str:
-    """The words of a message as plain text."""
-    part = message.get_body(preferencelist=("plain",))
-    assert part is not None
-    return str(part.get_content())
 
 
 def row(message_id: int) -> OutboxMessage:
