@@ -23,6 +23,7 @@ FOLLOWING = {
 REASONS = {
     "logout",
     "policy_changed",
+    "subject_changed",
     "ended_by_subject",
     "cancelled",
     "not_me",
