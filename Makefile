@@ -7,7 +7,8 @@ UV          ?= uv
 VENV        ?= .venv
 DATA        ?= demo-data
 DEMO_ARGS   ?=
-PYTEST_ARGS ?= -n auto --dist loadfile
+# Four processes, on two cores too: many tests wait, for a killed server to heal or a browser to paint.
+PYTEST_ARGS ?= -n 4 --dist loadfile
 
 BIN     := $(VENV)/bin
 STAMPS  := $(VENV)/.stamps
