@@ -87,6 +87,7 @@ BREAKS: dict[str, Break] = {
     "a regular account": ("account", "kind", "regular", Gone, NO_ACCOUNT),
     "another request's account": ("account", "access_request_id", NOBODY, Gone, NO_ACCOUNT),
     "another instance's account": ("account", "instance_id", 1, Gone, NO_ACCOUNT),
+    "a kind unheard of": ("access_requests", "kind", "unheard_of", Unreadable, UNREADABLE),
     "another kind": ("access_requests", "kind", "impersonation", Gone, NO_ACCOUNT),
     "no duration": ("access_requests", "duration_seconds", 0, Unreadable, UNREADABLE),
     "code too old": ("tickets", "code_expires_at", "now", OtherTab, OLDER),
