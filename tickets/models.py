@@ -98,6 +98,12 @@ class AccessRequest(Base):
     next_attempt_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When the next create (``provisioning``) or removal (``ending``) is due."""
     last_error: Mapped[str | None] = mapped_column(String(300))
+    attention_told_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When the omniadmins were last told by mail that the removal is stuck."""
+    removed_by_hand_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Since when a person's word stands that they removed the account by hand; void, it is empty again."""
+    removed_by_hand_by: Mapped[str | None] = mapped_column(String(200))
+    removed_by_hand_reason: Mapped[str | None] = mapped_column(Text)
     confirmation_mails: Mapped[int] = mapped_column(default=0)
     activity_count: Mapped[int] = mapped_column(default=0, server_default="0")
     """How many HTTP requests were made inside; kept, so that no page counts rows."""
