@@ -23,14 +23,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
+from tempadmin import failpoints
 from tempadmin.errors import Unreadable
 
 LOCK_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_SECONDS = 30
-SERIALIZATION_FAILURE, DEADLOCK = "40001", "40P01"
-READ_ONLY = "25006"
-BEFORE_COMMIT = "tempadmin.before_commit"
-AFTER_COMMIT = "after_commit"
+SERIALIZATION_FAILURE, DEADLOCK, READ_ONLY = "40001", "40P01", "25006"
+BEFORE_COMMIT, AFTER_COMMIT = "tempadmin.before_commit", "after_commit"
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -147,9 +146,11 @@ def transaction(*, as_service: bool = False) -> Iterator[Session]:
     session.info.update(in_transaction=True, as_service=as_service)
     try:
         session.connection(execution_options={"write": True})
+        reach = failpoints.opened()
         yield session
         for check in before_commit(current_app):
             check(session)
+        reach("before commit")
         session.commit()
     except BaseException:
         session.rollback()
@@ -157,6 +158,7 @@ def transaction(*, as_service: bool = False) -> Iterator[Session]:
         raise
     afterwards: list[Callable[[], None]] = session.info.pop(AFTER_COMMIT, [])
     session.info.clear()
+    reach("committed")
     for action in afterwards:
         action()
 

@@ -21,6 +21,7 @@ from tempadmin.accounts.models import LoginSession
 from tempadmin.audit.log import SERVICE, Actor, record
 from tempadmin.db import after_commit, db, retried_once, transaction
 from tempadmin.errors import Conflict
+from tempadmin.failpoints import reach
 from tempadmin.runtime import Runtime, current_runtime
 from tickets import announcements, tokens
 from tickets.machine import locked, move
@@ -116,7 +117,9 @@ def deprovision(*, request_id: int, runtime: Runtime) -> bool:
     if removal is None:
         return False
     try:
+        reach("before remove")
         connector_for(removal.connector).remove(removal.account)
+        reach("after remove")
     except ConnectorError as error:
         _postpone(request_id, error=str(error), runtime=runtime)
         return False

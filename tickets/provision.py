@@ -18,6 +18,7 @@ from tempadmin.accounts.models import ADMINISTRATOR, TEMPORARY, User
 from tempadmin.audit.log import SERVICE, record
 from tempadmin.db import db, in_transaction, is_outage, transaction
 from tempadmin.errors import Conflict
+from tempadmin.failpoints import reach
 from tempadmin.runtime import Runtime
 from tickets import notices, tokens
 from tickets.end import account_of, begin_ending
@@ -48,7 +49,9 @@ def provision(*, request_id: int, runtime: Runtime) -> bool:
     if attempt is None:
         return False
     try:
+        reach("before create")
         connector_for(attempt.connector).create(attempt.account, still_wanted=lambda: _still_wanted(request_id))
+        reach("after create")
     except Conflict:
         _create_returned(request_id, attempt, runtime)
         return False
@@ -219,6 +222,8 @@ def _create_returned(request_id: int, attempt: _Attempt, runtime: Runtime) -> No
 def _remove_unwanted(attempt: _Attempt) -> None:
     """Remove what a lost race made; the request is ending, so the job would do it too."""
     try:
+        reach("before remove")
         connector_for(attempt.connector).remove(attempt.account)
+        reach("after remove")
     except ConnectorError as error:
         log.warning("removal.of_unwanted_failed", account=attempt.account.name, error=str(error))

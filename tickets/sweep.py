@@ -18,6 +18,7 @@ from instances.models import VirtualInstance
 from tempadmin.accounts.models import TEMPORARY, User
 from tempadmin.audit.log import SERVICE, record
 from tempadmin.db import db, transaction
+from tempadmin.failpoints import reach
 from tempadmin.runtime import Runtime
 from tickets.end import deprovision
 from tickets.expire import end_if_over, why_over
@@ -116,7 +117,9 @@ def _remove_orphan(leftover: Leftover, runtime: Runtime) -> bool:
         email=user.email,
     )
     try:
+        reach("before remove")
         connector_for(instance.connector).remove(account)
+        reach("after remove")
     except ConnectorError:
         return False
     with transaction(as_service=True):

@@ -38,9 +38,7 @@ def prove_password(*, user_id: int, password: str, field: str, runtime: Runtime)
     stored = db.session.scalar(select(User.password_hash).where(User.id == user_id))
     if not password_is_right(stored, password) or stored is None:
         raise Invalid("This is not your password.", field=field)
-    with transaction():
-        (row,) = throttle.locked_all(key, now=runtime.now())
-        throttle.forget(row, now=runtime.now())
+    throttle.forgive(key, runtime=runtime)
     return stored
 
 

@@ -90,9 +90,7 @@ def check_password(
         raise Invalid(WRONG)
     found = FirstFactor(user_id=user.id, proof=_proof(user, runtime.keys), needs_code=has_factor(user.id))
     role = user.role
-    with transaction():
-        for row in throttle.locked_all(*limits, now=runtime.now()):
-            throttle.forget(row, now=runtime.now())
+    throttle.forgive(*limits, runtime=runtime)
     if role == OMNIADMIN and not found.needs_code:
         raise Forbidden("Your account has no second factor. Ask for a new link: tempadmin omniadmin reset-factor.")
     return found

@@ -9,8 +9,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from tempadmin.accounts.models import Throttle
-from tempadmin.db import lock_or_make
+from tempadmin.db import lock_or_make, transaction
 from tempadmin.errors import RateLimited
+from tempadmin.runtime import Runtime
 from tempadmin.web import words
 
 FREE_TRIES = 5
@@ -60,3 +61,10 @@ def count_towards(row: Throttle, *, now: datetime, most: int, within: timedelta,
 def forget(row: Throttle, *, now: datetime) -> None:
     """Start again from nothing after a right answer."""
     row.failures, row.blocked_until, row.updated_at = 0, None, now
+
+
+def forgive(*keys: str, runtime: Runtime) -> None:
+    """Forget the wrong answers under these keys in a transaction of its own: a right one was given."""
+    with transaction():
+        for row in locked_all(*keys, now=runtime.now()):
+            forget(row, now=runtime.now())

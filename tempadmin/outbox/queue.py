@@ -18,6 +18,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
 from tempadmin.db import after_commit, db, transaction
+from tempadmin.failpoints import reach
 from tempadmin.outbox.letter import Letter, write
 from tempadmin.outbox.mail import MailError, mailer
 from tempadmin.outbox.models import OutboxMessage
@@ -104,7 +105,9 @@ def deliver(message_id: int, runtime: Runtime) -> bool:
         if letter is None:
             _settle(message_id, now=runtime.now(), error="pointless by the time it could be sent")
             return False
+        reach("before send")
         mailer(runtime.settings).send(recipient=recipient, letter=letter)
+        reach("after send")
     except OperationalError:
         raise  # the database is away; the claim lapses by itself
     except MailError as error:
