@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from flask import Flask
 
-from scheduler import doctor, process, web
+from scheduler import doctor, health, process, web
 
 
 def init_app(app: Flask) -> None:
-    """Add the page *Jobs*, what `doctor` checks, and what each web worker starts after its fork when it is embedded."""
+    """Add the page *Jobs*, what probes and `doctor` look at, and what each worker starts when it is embedded."""
     web.init_app(app)
     process.init_app(app)
     doctor.init_app(app)
+    health.init_app(app)

@@ -16,6 +16,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from tempadmin import db as database
+from tempadmin import health
 from tempadmin.accounts import account_web, login, notices, sessions
 from tempadmin.accounts import jobs as accounts_jobs
 from tempadmin.accounts import web as accounts_web
@@ -27,7 +28,7 @@ from tempadmin.logs import init_logging
 from tempadmin.outbox import jobs as outbox_jobs
 from tempadmin.runtime import EXTENSION, Runtime
 from tempadmin.settings import Settings, SettingsError, debug_problems, load_settings, module_problems
-from tempadmin.web import errors, guard, limits, pages, security
+from tempadmin.web import errors, guard, limits, pages, probes, security
 
 HERE = Path(__file__).parent
 SHIPPED_MODULES = ("instances", "scheduler", "tickets")
@@ -71,6 +72,8 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     login.init_app(app)
     guard.init_app(app)
     pages.init_app(app)
+    health.init_app(app)
+    probes.init_app(app)
     errors.init_app(app)
     notices.init_app(app)
     accounts_web.init_app(app)

@@ -59,7 +59,7 @@ def _begin() -> None:
 
 
 def _end(response: Response) -> Response:
-    if request.endpoint not in ("static", "bootstrap.static", "healthz"):
+    if request.endpoint not in ("static", "bootstrap.static", "healthz", "readyz"):
         log.info(
             "request",
             method=request.method,

@@ -52,14 +52,13 @@ def revisions() -> tuple[set[str], set[str], set[str]]:
 
 def why_unusable() -> str | None:
     """Say in one line why this version cannot work on the database and what to run; ``None`` when it can."""
-    url = db.engine.url
     # Asked first: SQLite would make the file, and leave an empty one in a folder that was meant for something else.
-    missing = db.engine.dialect.name == "sqlite" and not Path(url.database or "").exists()
+    missing = is_missing()
     present, newest, known = (set(), {""}, set()) if missing else revisions()
     if present == newest:
         return None
     if not present:
-        there = f"there is no database at {url.database}" if missing else "the database was never prepared"
+        there = f"there is no database at {db.engine.url.database}" if missing else "the database was never prepared"
         return f"{there}; run: tempadmin db upgrade (is --data the folder that you mean?)"
     if present - known:
         return (
@@ -70,6 +69,20 @@ def why_unusable() -> str | None:
         f"the database is of an older version of tempadmin (revision {', '.join(sorted(present))}); "
         "make a backup, then run: tempadmin db upgrade"
     )
+
+
+def is_missing() -> bool:
+    """Tell whether the embedded database's file is not there; nothing is asked of a server."""
+    return db.engine.dialect.name == "sqlite" and not Path(db.engine.url.database or "").exists()
+
+
+def is_behind() -> bool:
+    """Tell whether the database lacks what this version needs.
+
+    A newer one does not: while machines are upgraded one by one, those of the old version go on serving.
+    """
+    present, newest, known = revisions()
+    return present != newest and present <= known
 
 
 def is_newer() -> bool:

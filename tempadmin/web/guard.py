@@ -26,6 +26,8 @@ Place = Literal["console", "customer", "every"]
 RULE = "_tempadmin_rule"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 FILES = ("static", "bootstrap.static")
+PROBES = ("healthz", "readyz")
+"""They answer under any name, and whoever asks is not looked at."""
 
 csrf = CSRFProtect()
 
@@ -86,7 +88,7 @@ def init_app(app: Flask) -> None:
 
 def check() -> BaseResponse | None:
     """Answer instead of the view when the request may not reach it."""
-    if request.endpoint == "healthz":
+    if request.endpoint in PROBES:
         return None
     g.instance = find_instance()
     if g.instance is None:

@@ -16,13 +16,13 @@ from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, OMNIADMIN, User
 from tempadmin.runtime import current_runtime
 from tempadmin.web import navigation, words
 from tempadmin.web.context import InstanceInfo
-from tempadmin.web.guard import allow, public
+from tempadmin.web.guard import allow
 
 bootstrap = Bootstrap5()
 
 
 def init_app(app: Flask) -> None:
-    """Set Jinja up and add the two pages that belong to no module."""
+    """Set Jinja up and add the page that belongs to no module."""
     app.config["BOOTSTRAP_SERVE_LOCAL"] = True
     bootstrap.init_app(app)
     app.jinja_env.undefined = StrictUndefined
@@ -30,7 +30,6 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters.update(when=when, duration=words.duration)
     app.context_processor(shared)
     app.add_url_rule("/", "home", home)
-    app.add_url_rule("/healthz", "healthz", healthz)
 
 
 def reader() -> User | None:
@@ -62,9 +61,3 @@ def shared() -> dict[str, Any]:
 def home() -> str:
     """Say where one is and what one can do here."""
     return render_template("home.html", items=navigation.entries())
-
-
-@public()
-def healthz() -> tuple[str, int]:
-    """Answer 200 while alive, on every host."""
-    return "ok\n", 200

@@ -14,7 +14,7 @@ from tickets.models import Activity
 pytestmark = pytest.mark.only_sqlite  # which visits are written does not depend on the database
 
 # These read no session at all, whosever it is: files, signs of life, the way in, the page after the way out.
-ANYBODYS = ("/healthz", "/static", "/bootstrap", "/login", "/welcome", "/left")
+ANYBODYS = ("/healthz", "/readyz", "/static", "/bootstrap", "/login", "/welcome", "/left")
 LAST = "POST /support-session/leave"
 NAMES = [*(name for name in TABLE if name != LAST and not name.split(" ")[1].startswith(ANYBODYS)), LAST]
 REAL = {TEMPORARY: "Ada Brandt", AS_MEMBER: "Ada Brandt", AS_ADMIN: "Ben Ito"}
