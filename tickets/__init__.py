@@ -13,6 +13,7 @@ from tickets import (
     demo,
     doctor,
     entry,
+    invariants,
     jobs,
     listing,
     notices,
@@ -36,3 +37,4 @@ def init_app(app: Flask) -> None:
     jobs.init_app(app)
     demo.init_app(app)
     doctor.init_app(app)
+    invariants.init_app(app)

@@ -31,22 +31,30 @@ def init_app(app: Flask) -> None:
 
 def what_does_not_fit(runtime: Runtime) -> Iterator[Finding]:
     """Yield every fault, or that there is none."""
-    found = [*_unreadable(), *_accounts(), *_requests(), *_sessions(), *_tickets(), *_stuck(runtime)]
-    found += doctor_answers.what_does_not_fit(runtime, end=_end)
+    found = [
+        *unreadable(),
+        *accounts_astray(),
+        *accounts_gone(),
+        *nobody_inside(),
+        *sessions_astray(),
+        *tickets_astray(),
+    ]
+    found += _stuck(runtime)
+    found += doctor_answers.what_does_not_fit(runtime, end=how_to_end)
     yield from found
     if not found:
         number = db.session.scalar(select(func.count()).where(AccessRequest.state.in_(OPEN))) or 0
         yield ok(f"{number} open requests; accounts, sessions, tickets and answers fit")
 
 
-def _unreadable() -> Iterator[Finding]:
+def unreadable() -> Iterator[Finding]:
     """Requests whose state or kind is none: nobody gets in by them, and no job moves them on (S36)."""
     strange = or_(AccessRequest.state.not_in(tuple(State)), AccessRequest.kind.not_in(KINDS))
     for request in db.session.scalars(select(AccessRequest).where(strange).order_by(AccessRequest.id)):
         yield error(f"request {request.public_id} is {_words(request)!r} and of the kind {request.kind!r}", VERIFY)
 
 
-def _accounts() -> Iterator[Finding]:
+def accounts_astray() -> Iterator[Finding]:
     """Temporary accounts that nobody is entitled to (P1); an ended request is found by either end of the link."""
     theirs = or_(
         AccessRequest.id == User.access_request_id,
@@ -64,8 +72,8 @@ def _accounts() -> Iterator[Finding]:
             yield error(f"{account} exists while its request {request.public_id} is {_words(request)}", VERIFY)
 
 
-def _requests() -> Iterator[Finding]:
-    """Open requests whose account is gone or another's, and active ones that nobody is inside of."""
+def accounts_gone() -> Iterator[Finding]:
+    """Open requests whose account is gone or another's."""
     own = and_(
         User.id == AccessRequest.subject_id,
         User.kind == TEMPORARY,
@@ -78,14 +86,18 @@ def _requests() -> Iterator[Finding]:
         and_(AccessRequest.state == State.PROVISIONING, AccessRequest.subject_id.is_not(None)),
     )
     for request in db.session.scalars(gone.where(missing).order_by(AccessRequest.id)):
-        yield error(f"request {request.public_id} is {_words(request)}, and its account is gone", _end(request))
+        yield error(f"request {request.public_id} is {_words(request)}, and its account is gone", how_to_end(request))
+
+
+def nobody_inside() -> Iterator[Finding]:
+    """Active requests without a session."""
     live = and_(LoginSession.access_request_id == AccessRequest.id, LoginSession.ended_at.is_(None))
     alone = select(AccessRequest).outerjoin(LoginSession, live).where(LoginSession.id.is_(None))
     for request in db.session.scalars(alone.where(AccessRequest.state == State.ACTIVE).order_by(AccessRequest.id)):
-        yield error(f"request {request.public_id} is active, and has no session", _end(request))
+        yield error(f"request {request.public_id} is active, and has no session", how_to_end(request))
 
 
-def _sessions() -> Iterator[Finding]:
+def sessions_astray() -> Iterator[Finding]:
     """Support sessions that live on beside a request that is not active; pages refuse them all the same (S20)."""
     query = (
         select(LoginSession, AccessRequest)
@@ -101,7 +113,7 @@ def _sessions() -> Iterator[Finding]:
             yield error(f"{lives} {request.public_id} is {_words(request)}", VERIFY)
 
 
-def _tickets() -> Iterator[Finding]:
+def tickets_astray() -> Iterator[Finding]:
     """Requests with two live tickets, and tickets that live beside a request that waits for none."""
     query = select(AccessRequest, Ticket).join(Ticket, Ticket.request_id == AccessRequest.id)
     query = query.where(Ticket.used_at.is_(None), Ticket.voided_at.is_(None), AccessRequest.state.in_(tuple(State)))
@@ -112,10 +124,10 @@ def _tickets() -> Iterator[Finding]:
     for request, tickets in live.items():
         wanted = WITH_TICKET.get(State(request.state))
         if len(tickets) > 1:
-            yield error(f"request {request.public_id} has {len(tickets)} live tickets", _end(request))
+            yield error(f"request {request.public_id} has {len(tickets)} live tickets", how_to_end(request))
         elif tickets[0].purpose != wanted:
             has = f"request {request.public_id} is {_words(request)}, and has a live {tickets[0].purpose} ticket"
-            yield error(has, _end(request))
+            yield error(has, how_to_end(request))
 
 
 def _stuck(runtime: Runtime) -> Iterator[Finding]:
@@ -134,7 +146,8 @@ def _words(request: AccessRequest) -> str:
     return request.state.replace("_", " ")
 
 
-def _end(request: AccessRequest) -> str:
+def how_to_end(request: AccessRequest) -> str:
+    """Return what to do about a request that should not go on."""
     if request.state not in OPEN:
         return VERIFY
     return f"run: tempadmin access end {request.public_id} --as YOUR-E-MAIL"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from tempadmin.cli import data_option
 from tempadmin.db import db
 from tempadmin.doctor import contents, installation
 from tempadmin.doctor.findings import DATABASE, MIGRATIONS, Check, Level, Line, checks, error, examine, said
+from tempadmin.doctor.invariants import examine_invariants
 from tempadmin.doctor.mail import mail
 from tempadmin.runtime import application, current_runtime
 from tempadmin.settings import SettingsError, load_settings
@@ -41,13 +42,14 @@ def register(group: click.Group) -> None:
 
 @click.command("doctor")
 @data_option
+@click.option("--invariants", is_flag=True, help="Look for broken promises instead, in database and directories.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array of objects: check, level, message, advice.")
-def doctor(data: Path | None, *, as_json: bool) -> None:
+def doctor(data: Path | None, *, invariants: bool, as_json: bool) -> None:
     """Look for what is wrong, and say what to do; change nothing.
 
     Exit code 0 when all is well, 1 when there is a warning or an error.
     """
-    lines = list(diagnose(data))
+    lines = list(diagnose(data, examine_promises if invariants else examine_all))
     if as_json:
         rows = [{"check": one.check, **vars(one.finding)} for one in lines]
         click.echo(json.dumps(rows, ensure_ascii=False))
@@ -58,8 +60,8 @@ def doctor(data: Path | None, *, as_json: bool) -> None:
         sys.exit(1)
 
 
-def diagnose(data: Path | None) -> Iterator[Line]:
-    """Yield everything that there is to say about the installation in a data folder; raises nothing."""
+def diagnose(data: Path | None, look: Callable[[], Iterable[Line]]) -> Iterator[Line]:
+    """Yield what there is to say about the installation in a data folder; raises nothing."""
     try:
         app = create_app(load_settings(data))
     except SettingsError as reason:
@@ -72,7 +74,7 @@ def diagnose(data: Path | None) -> Iterator[Line]:
         return
     with app.app_context():
         try:
-            yield from examine_all()
+            yield from look()
         finally:
             db.session.remove()
             db.engine.dispose()
@@ -81,6 +83,12 @@ def diagnose(data: Path | None) -> Iterator[Line]:
 def examine_all() -> Iterator[Line]:
     """Yield what all checks of the application at work find: the ground floor's, then its modules'."""
     yield from examine([*GROUND_FLOOR, *checks(application())], current_runtime())
+
+
+def examine_promises() -> Iterator[Line]:
+    """Yield every promise that is broken in a way that a state shows; the tests of crashes end with this."""
+    ground = [check for check in GROUND_FLOOR if check.name in (DATABASE, MIGRATIONS)]
+    yield from examine_invariants(ground, application(), current_runtime())
 
 
 def _for_people(lines: list[Line]) -> Iterator[str]:

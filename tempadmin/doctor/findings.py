@@ -14,6 +14,7 @@ from tempadmin.logs import SECRET_PARAMETER
 from tempadmin.runtime import Runtime
 
 EXTENSION = "tempadmin.checks"
+INVARIANTS = "tempadmin.invariants"
 DATABASE, MIGRATIONS = "database", "migrations"
 
 
@@ -75,6 +76,11 @@ class Line:
 def checks(app: Flask) -> list[Check]:
     """Return the checks that modules add; they come after the ground floor's, in the order of the modules."""
     return cast("list[Check]", app.extensions.setdefault(EXTENSION, []))
+
+
+def invariants(app: Flask) -> list[Check]:
+    """Return the invariants that modules add; each bears the number of the promise that it sees broken."""
+    return cast("list[Check]", app.extensions.setdefault(INVARIANTS, []))
 
 
 def examine(planned: Iterable[Check], runtime: Runtime) -> Iterator[Line]:
