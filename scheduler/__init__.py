@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from flask import Flask
 
-from scheduler import doctor, health, process, web
+from scheduler import doctor, health, lease, process, web
+from tempadmin.backup.anew import parts
 
 
 def init_app(app: Flask) -> None:
@@ -13,3 +14,4 @@ def init_app(app: Flask) -> None:
     process.init_app(app)
     doctor.init_app(app)
     health.init_app(app)
+    parts(app).append(lease.begin_anew)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Update, select, update
 
 from scheduler.due_times import LONG_AGO
 from scheduler.models import SchedulerLease
+from tempadmin.audit.log import Actor
+from tempadmin.backup.anew import GAP
 from tempadmin.db import claimed, db, lock_or_make, retried_once, transaction
 from tempadmin.runtime import Runtime
 
@@ -80,6 +82,13 @@ def held(epoch: int, runtime: Runtime) -> bool:
     """
     row = lock_or_make(SchedulerLease, NAME, **FREE)
     return row.epoch == epoch and runtime.now() < row.expires_at
+
+
+def begin_anew(_actor: Actor, now: datetime) -> dict[str, int]:
+    """Free a restored database's lease under an epoch that was never given: a leader of the lost time is fenced."""
+    row = lock_or_make(SchedulerLease, NAME, **FREE)
+    row.epoch, row.holder, row.expires_at = row.epoch + GAP, "", now
+    return {}
 
 
 def _ours(holder: str, epoch: int) -> Update:

@@ -23,7 +23,7 @@ from flask import Flask
 from scheduler import lease, queries, runs
 from scheduler.due_times import DueTimes
 from tempadmin.clock import SystemClock
-from tempadmin.jobs import Stopper, background, jobs
+from tempadmin.jobs import Stopper, background, beats, jobs
 from tempadmin.runtime import current_runtime
 
 HEARTBEAT = "heartbeat"
@@ -144,6 +144,8 @@ class SchedulerProcess:
                 return
             with self._app.app_context():
                 runtime = current_runtime()
+                for look in beats(self._app):
+                    look(runtime)
                 if self._epoch is not None and not lease.renew(
                     holder=self.holder, epoch=self._epoch, runtime=runtime, lasts=self._lasts
                 ):

@@ -22,6 +22,7 @@ from tempadmin.accounts import jobs as accounts_jobs
 from tempadmin.accounts import web as accounts_web
 from tempadmin.audit import heads, log
 from tempadmin.audit import web as audit_web
+from tempadmin.backup import watch
 from tempadmin.clock import Clock, SystemClock
 from tempadmin.keys import Keys
 from tempadmin.logs import init_logging
@@ -82,6 +83,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     audit_web.init_app(app)
     outbox_jobs.init_app(app)
     heads.init_app(app)
+    watch.init_app(app)
     for module in modules:
         module.init_app(app)
     return app

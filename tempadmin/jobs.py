@@ -11,7 +11,7 @@ from flask import Flask
 
 from tempadmin.runtime import Runtime
 
-EXTENSION, BACKGROUND = "tempadmin.jobs", "tempadmin.background"
+EXTENSION, BACKGROUND, BEATS = "tempadmin.jobs", "tempadmin.background", "tempadmin.beats"
 
 Stopper = Callable[[], None]
 
@@ -46,3 +46,8 @@ def register(app: Flask, job: Job) -> None:
 def background(app: Flask) -> list[Callable[[Flask], Stopper]]:
     """Return what modules want running beside the pages; each starts something and hands back how it is stopped."""
     return cast("list[Callable[[Flask], Stopper]]", app.extensions.setdefault(BACKGROUND, []))
+
+
+def beats(app: Flask) -> list[Callable[[Runtime], object]]:
+    """Return what each scheduler does at every heartbeat, before it leads; one that raises keeps it from leading."""
+    return cast("list[Callable[[Runtime], object]]", app.extensions.setdefault(BEATS, []))

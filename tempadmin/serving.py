@@ -13,6 +13,7 @@ from gunicorn.app.base import BaseApplication
 
 from tempadmin.accounts.people import carriers_of_reserved_names
 from tempadmin.app import create_app
+from tempadmin.backup import watch
 from tempadmin.cli import data_option, reported, with_app
 from tempadmin.db import db
 from tempadmin.jobs import Stopper, background
@@ -67,6 +68,7 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
             if carriers := carriers_of_reserved_names(settings):
                 named = ", ".join(carriers)
                 raise SettingsError([f"user_prefix, user_email_domain: regular accounts carry them: {named}"])
+            watch.look(current_runtime())  # before anybody is served from a database that was restored
         finally:
             # Forked connections would be shared by all workers.
             db.session.remove()

@@ -6,6 +6,7 @@ from flask import Flask
 
 from tickets import (
     activity,
+    anew,
     authority,
     banners,
     composers,
@@ -38,3 +39,4 @@ def init_app(app: Flask) -> None:
     demo.init_app(app)
     doctor.init_app(app)
     invariants.init_app(app)
+    anew.init_app(app)

@@ -59,20 +59,30 @@ def end_access(*, request_id: int, reason: EndReason, actor: Actor, runtime: Run
         begin_ending(request, reason=reason, actor=actor, now=now)
 
 
-def end_all_open(which: ColumnElement[bool], *, reason: EndReason, actor: Actor, now: datetime) -> int:
+def end_all_open(
+    which: ColumnElement[bool], *, reason: EndReason, actor: Actor, now: datetime, promptly: bool = True
+) -> int:
     """End every open request that fits a condition inside the open transaction; return how many (S23)."""
     query = select(AccessRequest.id).where(AccessRequest.state.in_(OPEN), which).order_by(AccessRequest.id)
     ended = 0
     for request_id in db.session.scalars(query).all():
         request = locked(request_id)
         if State(request.state) in OPEN:
-            begin_ending(request, reason=reason, actor=actor, now=now)
+            begin_ending(request, reason=reason, actor=actor, now=now, promptly=promptly)
             ended += 1
     return ended
 
 
-def begin_ending(request: AccessRequest, *, reason: EndReason, actor: Actor, now: datetime) -> None:
-    """Make an access over in the open transaction that holds its lock; removal is tried right after the commit."""
+def begin_ending(
+    request: AccessRequest, *, reason: EndReason, actor: Actor, now: datetime, promptly: bool = True
+) -> None:
+    """Make an access over in the open transaction that holds its lock.
+
+    Parameters
+    ----------
+    promptly
+        Try the removal once right after the commit; not so where it is the job's alone.
+    """
     never_made, was = request.create_attempts == 0, State(request.state)
     move(
         request,
@@ -96,7 +106,8 @@ def begin_ending(request: AccessRequest, *, reason: EndReason, actor: Actor, now
         _finish(request, now=now)
         return
     request_id = request.id
-    after_commit(lambda: _deprovision_quietly(request_id))
+    if promptly:
+        after_commit(lambda: _deprovision_quietly(request_id))
 
 
 @dataclass(frozen=True)

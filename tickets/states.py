@@ -52,6 +52,7 @@ class EndReason(StrEnum):
     CREDENTIALS_CHANGED = "credentials_changed"
     INSTANCE_ARCHIVED = "instance_archived"
     CLEANED_UP = "cleaned_up"
+    RESTORED = "restored"
 
 
 TRANSITIONS: dict[State, frozenset[State]] = {

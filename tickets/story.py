@@ -35,6 +35,7 @@ END_WORDS: dict[EndReason, str] = {
     EndReason.REQUESTER_DISABLED: "Ended: the requester is no omniadmin any more",
     EndReason.INSTANCE_ARCHIVED: "Ended: the instance was archived",
     EndReason.CLEANED_UP: "Ended by the clean-up",
+    EndReason.RESTORED: "Ended: the database was restored from a backup",
 }
 
 STATE_WORDS: dict[State, tuple[str, Tone]] = {

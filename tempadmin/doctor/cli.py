@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from tempadmin.app import create_app
+from tempadmin.backup import watch
 from tempadmin.cli import data_option
 from tempadmin.db import db
 from tempadmin.doctor import contents, installation
@@ -29,6 +30,7 @@ GROUND_FLOOR = (
     Check(name="schema", look=installation.schema_drift),
     Check(name="keys", look=contents.keys),
     Check(name="audit", look=contents.audit_heads),
+    Check(name="restored", look=watch.findings),
     Check(name="people", look=contents.people),
     Check(name="outbox", look=contents.outbox),
 )

@@ -41,6 +41,7 @@ REASONS = {
     "credentials_changed",
     "instance_archived",
     "cleaned_up",
+    "restored",
 }
 
 

@@ -1,0 +1,59 @@
+"""Noticed without a human: at each start and each heartbeat the database is compared with the mark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import structlog
+from flask import Flask
+from sqlalchemy import select
+
+from tempadmin.audit.log import SERVICE
+from tempadmin.audit.models import AuditEvent
+from tempadmin.backup import mark
+from tempadmin.backup.anew import Anew, begin_anew
+from tempadmin.db import db
+from tempadmin.doctor.findings import Finding, error, ok
+from tempadmin.jobs import beats
+from tempadmin.runtime import Runtime
+
+log = structlog.get_logger()
+
+
+def init_app(app: Flask) -> None:
+    """Look at each heartbeat of a scheduler, before it leads or runs anything."""
+    beats(app).append(look)
+
+
+def look(runtime: Runtime) -> Anew | None:
+    """Begin anew when the database is older than the mark; then move the mark on. Return what was done, if anything."""
+    folder = runtime.settings.data
+    kept = mark.read(folder)
+    with db.engine.connect() as connection:
+        found = mark.highest(connection)
+        older = kept is not None and found != kept and mark.is_older(connection, than=kept)
+    anew = None
+    if older and kept is not None:
+        log.error("database.older_than_seen", seen=kept.id, found=found.id if found else 0)
+        anew = begin_anew(actor=SERVICE, runtime=runtime, seen=kept)
+        with db.engine.connect() as connection:
+            found = mark.highest(connection)
+    if found is not None and found != kept:
+        mark.write(folder, found)
+    return anew
+
+
+def findings(runtime: Runtime) -> Iterator[Finding]:
+    """Say whether the database is the one that was seen last, and when it began anew."""
+    kept = mark.read(runtime.settings.data)
+    with db.engine.connect() as connection:
+        older = kept is not None and mark.is_older(connection, than=kept)
+    query = select(AuditEvent.occurred_at).where(AuditEvent.event == mark.RESTORED)
+    last = db.session.scalar(query.order_by(AuditEvent.id.desc()).limit(1))
+    if older and kept is not None:
+        message = f"this database is older than what was seen here: event {kept.id} is missing"
+        yield error(message, "run: tempadmin db restored (the service does it by itself when it starts)")
+    elif last is not None:
+        yield ok(f"restored, and began anew at {last:%Y-%m-%d %H:%M:%S} UTC; all that was under way ended then")
+    else:
+        yield ok("never restored" if kept else "never restored as far as is known; nothing was seen from here yet")
