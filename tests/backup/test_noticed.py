@@ -122,6 +122,7 @@ def test_p10_what_is_no_older_database_is_left_alone(world: World, acme: Virtual
 
 def test_the_mark_is_written_when_something_happened_and_not_else(world: World, acme: VirtualInstance) -> None:
     """A heartbeat every five seconds must not wear a disk out."""
+    world.signed_in()
     watch.look(world.runtime)
     path = world.runtime.settings.data / mark.FILE_NAME
     before = path.stat().st_mtime_ns, path.read_text()

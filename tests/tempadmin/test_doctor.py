@@ -28,6 +28,7 @@ CHECKS = [
     "schema",
     "keys",
     "audit",
+    "restored",
     "people",
     "outbox",
     "scheduler",
