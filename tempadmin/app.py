@@ -23,12 +23,13 @@ from tempadmin.accounts import web as accounts_web
 from tempadmin.audit import heads, log
 from tempadmin.audit import web as audit_web
 from tempadmin.backup import watch
-from tempadmin.clock import Clock, SystemClock
+from tempadmin.clock import Clock, DatabaseClock, SystemClock
 from tempadmin.keys import Keys
 from tempadmin.logs import init_logging
 from tempadmin.outbox import jobs as outbox_jobs
 from tempadmin.runtime import EXTENSION, Runtime
 from tempadmin.settings import Settings, SettingsError, debug_problems, load_settings, module_problems
+from tempadmin.synchronise import synchronise
 from tempadmin.web import errors, guard, limits, pages, probes, security
 
 HERE = Path(__file__).parent
@@ -44,7 +45,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     settings
         Read from environment and file when not given.
     clock
-        The machine's clock when not given; tests pass their own.
+        When not given, the database's on PostgreSQL, which many machines share, and else the machine's own.
 
     Raises
     ------
@@ -53,7 +54,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     """
     settings = settings or load_settings()
     modules = _load(settings)
-    runtime = Runtime(settings=settings, clock=clock or SystemClock(), keys=Keys(settings.keys()))
+    runtime = Runtime(settings=settings, clock=clock or _clock(settings), keys=Keys(settings.keys()))
     app = Flask("tempadmin", root_path=str(HERE), template_folder=str(_templates()), static_folder="static")
     app.extensions[EXTENSION] = runtime
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database
@@ -65,6 +66,9 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
 
     init_logging(app)
     database.init_app(app)
+    if isinstance(runtime.clock, DatabaseClock):
+        with app.app_context():
+            synchronise(database.db.engine, runtime.clock)
     # In this order before every commit: the acting session's lock, then the audit heads' (design §2).
     database.before_commit(app).extend([sessions.recheck_acting, log.write_collected])
 
@@ -87,6 +91,10 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     for module in modules:
         module.init_app(app)
     return app
+
+
+def _clock(settings: Settings) -> Clock:
+    return DatabaseClock() if settings.database.startswith("postgresql") else SystemClock()
 
 
 def _load(settings: Settings) -> list[ModuleType]:

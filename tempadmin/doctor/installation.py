@@ -11,12 +11,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from tempadmin import schema
+from tempadmin.clock import MOST_SKEW, DatabaseClock
 from tempadmin.db import db
 from tempadmin.doctor.findings import Finding, error, ok, said
 from tempadmin.runtime import Runtime
 from tempadmin.settings import TOML_NAME
 
-MOST_SKEW = timedelta(seconds=2)
 UPGRADE = "run: tempadmin db upgrade"
 
 _NOW = {
@@ -78,17 +78,19 @@ def schema_drift(_runtime: Runtime) -> Iterator[Finding]:
 
 def clock(runtime: Runtime) -> Iterator[Finding]:
     """Compare this machine's clock with the database's: workers on several machines must agree on what expired."""
+    # The service's own time comes from the database (PostgreSQL): what may be wrong is what the machine says.
+    machine = runtime.clock.machine if isinstance(runtime.clock, DatabaseClock) else runtime.clock
     with db.engine.connect() as connection:
         query = text(_NOW[connection.dialect.name].replace(":", r"\:"))
         connection.execute(query)  # the first answer takes longest
-        before = runtime.now()
+        before = machine.now()
         there = datetime.fromisoformat(str(connection.scalar(query))).astimezone(UTC)
-        here = before + (runtime.now() - before) / 2
+        here = before + (machine.now() - before) / 2
     skew = here - there
     apart = f"{abs(skew.total_seconds()):.1f} s"
     if abs(skew) > MOST_SKEW:
         direction = "ahead of" if skew > timedelta(0) else "behind"
-        advice = "let both machines keep time by NTP; until then tickets and sessions expire at wrong moments"
+        advice = "let both keep time by NTP: expiry goes by the database's clock, logs and mails by this machine's"
         yield error(f"this machine's clock is {apart} {direction} the database's", advice)
     else:
         yield ok(f"{apart} from the database's")
