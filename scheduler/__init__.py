@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from flask import Flask
 
-from scheduler import doctor, health, lease, process, web
+from scheduler import doctor, fencing, health, lease, process, web
 from tempadmin.backup.anew import parts
 
 
 def init_app(app: Flask) -> None:
-    """Add the page *Jobs*, what probes and `doctor` look at, and what each worker starts when it is embedded."""
+    """Add the page *Jobs*, the fence around jobs, what probes and `doctor` look at, and what each worker starts."""
     web.init_app(app)
+    fencing.init_app(app)
     process.init_app(app)
     doctor.init_app(app)
     health.init_app(app)

@@ -10,9 +10,9 @@ import structlog
 from flask import current_app
 from sqlalchemy import delete, exists, or_, select, update
 
-from scheduler import lease
+from scheduler import fencing, lease
 from scheduler.due_times import next_due
-from scheduler.models import DONE, FAILED, LOST, JobRun, JobState
+from scheduler.models import DONE, FAILED, LOST, JobRun, JobState, SchedulerLease
 from tempadmin.audit.log import Actor, record
 from tempadmin.db import db, lock_or_make, retried_once, transaction
 from tempadmin.errors import Conflict, NotFound, Unavailable
@@ -27,6 +27,7 @@ BY_HAND_AT_MOST = timedelta(minutes=10)
 """A run that somebody asked for and that has no end by then died with its process."""
 LONGEST_DETAIL = 500
 UNWRITTEN = "the database did not take down how it ended"
+TOO_LATE = "its process lost the lease before it was done"
 
 log = structlog.get_logger()
 
@@ -55,7 +56,7 @@ def run_if_due(job: Job, runtime: Runtime, *, epoch: int, holder: str) -> Finish
     if due_at is not None and due_at > runtime.now():
         return None
     run_id = _claim(job, runtime, epoch=epoch, holder=holder)
-    return None if run_id is None else _work(run_id, job, runtime)
+    return None if run_id is None else _work(run_id, job, runtime, epoch=epoch)
 
 
 def run_now(*, name: str, asked_by: Actor, runtime: Runtime) -> Finished:
@@ -97,6 +98,22 @@ def take_over(registered: Iterable[Job], runtime: Runtime, *, epoch: int) -> Non
                 state.next_due_at = expected
     if lost:
         log.warning("job.lost", jobs=sorted(lost))
+
+
+@retried_once
+def keep_to_schedules(registered: Iterable[Job], runtime: Runtime, *, epoch: int) -> None:
+    """While leading, take back due times that lie later than their schedule's next one: a clock was set back."""
+    now = runtime.now()
+    due = {state.name: state.next_due_at for state in db.session.scalars(select(JobState))}
+    late = [job for job in registered if job.name in due and due[job.name] > next_due(job.schedule, now)]
+    if not late:
+        return
+    with transaction(as_service=True):
+        if not lease.held(epoch, runtime):
+            return
+        for job in sorted(late, key=lambda one: one.name):
+            state = _locked_state(job, now)
+            state.next_due_at = min(state.next_due_at, next_due(job.schedule, runtime.now()))
 
 
 @retried_once
@@ -161,26 +178,35 @@ def _begin(run: JobRun, job: Job) -> int:
     return run.id
 
 
-def _work(run_id: int, job: Job, runtime: Runtime) -> Finished:
+def _work(run_id: int, job: Job, runtime: Runtime, *, epoch: int | None = None) -> Finished:
     """Do the work in a context of its own: it acts as the service, whoever asked for it."""
     with structlog.contextvars.bound_contextvars(job=job.name):
-        try:
-            with current_app.app_context():
-                finished = Finished(outcome=DONE, detail=job.run(runtime)[:LONGEST_DETAIL])
-        except Exception as error:
-            # The kind of error is all that the page shows: its text may hold anything (P12).
-            log.exception("job.failed", error=type(error).__name__)
-            finished = Finished(outcome=FAILED, detail=type(error).__name__)
-    _finish(run_id, finished, runtime)
+        with fencing.under(epoch) as work:
+            try:
+                with current_app.app_context():
+                    finished = Finished(outcome=DONE, detail=job.run(runtime)[:LONGEST_DETAIL])
+            except Exception as error:
+                # The kind of error is all that the page shows: its text may hold anything (P12).
+                if not isinstance(error, fencing.Overtaken):
+                    log.exception("job.failed", error=type(error).__name__)
+                finished = Finished(outcome=FAILED, detail=type(error).__name__)
+        if work is not None and work.overtaken:
+            log.warning("job.overtaken", epoch=epoch)
+            finished = Finished(outcome=LOST, detail=TOO_LATE)
+    _finish(run_id, finished, runtime, epoch=epoch)
     return finished
 
 
 @retried_once
-def _finish(run_id: int, finished: Finished, runtime: Runtime) -> None:
-    """Write down how it went; the truth replaces a *lost* that a new leader noted too early."""
+def _finish(run_id: int, finished: Finished, runtime: Runtime, *, epoch: int | None) -> None:
+    """Write down how it went; of a person's run the truth replaces a *lost* that a new leader noted too early."""
+    ended = update(JobRun).where(JobRun.id == run_id)
+    if epoch is not None:
+        # Whoever has taken over has the word on this run, too.
+        ours = exists().where(SchedulerLease.name == lease.NAME, SchedulerLease.epoch == epoch)
+        ended = ended.where(JobRun.finished_at.is_(None), ours)
     with transaction(as_service=True):
         db.session.execute(
-            update(JobRun)
-            .where(JobRun.id == run_id)
-            .values(finished_at=runtime.now(), outcome=finished.outcome, detail=finished.detail)
+            ended.values(finished_at=runtime.now(), outcome=finished.outcome, detail=finished.detail),
+            execution_options={"synchronize_session": False},
         )

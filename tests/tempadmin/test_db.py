@@ -11,6 +11,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from instances.models import VirtualInstance
+from scheduler.fencing import refuse_when_overtaken
 from tempadmin.accounts import throttle as throttles
 from tempadmin.accounts.models import Throttle
 from tempadmin.accounts.sessions import recheck_acting
@@ -93,8 +94,8 @@ def test_a_transaction_forgets_what_was_read_before(world: World) -> None:
 
 
 def test_before_each_commit_the_session_is_rechecked_and_then_the_record_written(world: World) -> None:
-    """In this order: the acting session's lock comes before the audit heads' (design §2)."""
-    assert before_commit(world.app) == [recheck_acting, write_collected]
+    """In this order: the lease comes first, and the acting session's lock before the audit heads' (design §2)."""
+    assert before_commit(world.app) == [refuse_when_overtaken, recheck_acting, write_collected]
 
 
 def test_the_hooks_run_in_order_and_inside(world: World) -> None:
