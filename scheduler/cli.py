@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from scheduler import machines
 from scheduler.process import run_forever
 from tempadmin.cli import with_app
 from tempadmin.runtime import Runtime, application
@@ -21,6 +22,7 @@ def scheduler() -> None:
 
 @scheduler.command()
 @with_app
-def run(_runtime: Runtime) -> None:
+def run(runtime: Runtime) -> None:
     """Run jobs until SIGTERM or Ctrl-C; for the setting `scheduler = external`."""
+    machines.refuse_a_second(runtime)
     run_forever(application())

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from flask import Flask
 from sqlalchemy import select
 
-from scheduler import lease, queries
+from scheduler import lease, machines, queries
 from scheduler.models import FAILED, JobState, SchedulerLease
 from tempadmin.db import db
 from tempadmin.doctor.findings import Check, Finding, checks, error, ok, warning
@@ -39,8 +39,10 @@ def beat(runtime: Runtime) -> Iterator[Finding]:
     if row.expires_at <= now:
         yield error(f"nobody leads since {_moment(row.expires_at)}: nothing expires, nothing is removed", start)
     elif last - now > lease.RENEW_EVERY:
-        advice = "a clock was set back; restart the process that leads, or wait until then"
+        advice = "a clock was set back; whatever scheduler runs takes over within seconds"
         yield error(f"{row.host} holds the lease until {_moment(row.expires_at)}, longer than it can", advice)
+    elif (rival := machines.other_host(runtime)) is not None:
+        yield error(f"{rival.host} leads on this SQLite file, and this is {lease.this_host()}", machines.ADVICE)
     else:
         ago = duration(max(now - last, timedelta(0)))
         yield ok(f"{row.host} leads since {_moment(row.acquired_at)}, its last beat was {ago} ago")

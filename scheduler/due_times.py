@@ -9,6 +9,7 @@ from functools import cache
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from tempadmin.clock import Clock, DatabaseClock
 from tempadmin.crontab import cron_trigger
 from tempadmin.web.words import duration
 
@@ -47,14 +48,21 @@ def in_words(schedule: Schedule) -> str:
 
 
 class DueTimes(BaseTrigger):
-    """Fires at a schedule's due times and, unlike APScheduler's own, finds back to them after being woken between."""
+    """Fires at a schedule's due times and, unlike APScheduler's own, finds back to them after being woken between.
 
-    def __init__(self, schedule: Schedule) -> None:
-        self._schedule = schedule
+    Parameters
+    ----------
+    clock
+        The one that due times follow. APScheduler knows the machine's alone, so it is told them in that one's terms.
+    """
+
+    def __init__(self, schedule: Schedule, clock: Clock | None = None) -> None:
+        self._schedule, self._clock = schedule, clock
 
     def get_next_fire_time(self, _previous: datetime | None, now: datetime) -> datetime:
         """Return the next due time; what fired before counts for nothing."""
-        return next_due(self._schedule, now)
+        skew = self._clock.skew if isinstance(self._clock, DatabaseClock) else timedelta(0)
+        return next_due(self._schedule, now - skew) + skew
 
 
 @cache

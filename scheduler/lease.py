@@ -1,7 +1,8 @@
 """The lease: of all processes that could run jobs one does, and another takes over when it dies.
 
-The row is taken, kept and given back by guarded updates. Its epoch grows with each take-over, and every claim of a run
-checks it in the same transaction, so a leader that slept through its lease does no harm when it wakes up (P14).
+The row is taken, kept and given back by guarded updates. Its epoch grows with each take-over; every claim of a run, and
+every commit of its work (``fencing``), checks it in the same transaction, so a leader that slept through its lease does
+no harm when it wakes up (P14).
 """
 
 from __future__ import annotations
@@ -28,13 +29,27 @@ RENEW_EVERY = timedelta(seconds=5)
 FREE = {"holder": "", "host": "", "epoch": 0, "acquired_at": LONG_AGO, "expires_at": LONG_AGO}
 
 
-def new_holder() -> str:
+def this_host() -> str:
+    """Return this machine's name, as far as the lease has room for it."""
+    return socket.gethostname()[:150]
+
+
+def new_holder(host: str | None = None) -> str:
     """Return a name that no other process has, nor ever had; call it after the fork."""
-    return f"{socket.gethostname()[:150]}:{os.getpid()}:{secrets.token_hex(4)}"
+    return f"{host or this_host()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def is_live(expires_at: datetime, now: datetime, *, lasts: timedelta = LEASE) -> bool:
+    """Tell whether a lease still keeps others out.
+
+    One that ends later than any lease can was taken before a clock was set back: it must not keep them out for as long
+    as that. Two machines' clocks may differ by a little, hence the margin.
+    """
+    return now < expires_at <= now + lasts + RENEW_EVERY
 
 
 @retried_once
-def acquire(*, holder: str, runtime: Runtime, lasts: timedelta = LEASE) -> int | None:
+def acquire(*, holder: str, runtime: Runtime, lasts: timedelta = LEASE, host: str | None = None) -> int | None:
     """Take the lease when nobody else holds it; return its new epoch, or ``None`` while another process leads.
 
     A holder that asks again (it could not finish its take-over) gets a new epoch too.
@@ -42,20 +57,18 @@ def acquire(*, holder: str, runtime: Runtime, lasts: timedelta = LEASE) -> int |
     # Followers ask every few seconds: while the leader lives this read is all, and nobody waits for a writer's lock.
     rival = select(SchedulerLease.expires_at).where(SchedulerLease.name == NAME, SchedulerLease.holder != holder)
     lapses = db.session.scalar(rival)
-    if lapses is not None and lapses > runtime.now():
+    if lapses is not None and is_live(lapses, runtime.now(), lasts=lasts):
         return None
     with transaction(as_service=True):
         row = lock_or_make(SchedulerLease, NAME, **FREE)
         now = runtime.now()
-        if row.expires_at > now and row.holder != holder:
+        if row.holder != holder and is_live(row.expires_at, now, lasts=lasts):
             return None
         epoch = row.epoch + 1
         taken = claimed(
             update(SchedulerLease)
             .where(SchedulerLease.name == NAME, SchedulerLease.epoch == epoch - 1)
-            .values(
-                holder=holder, host=socket.gethostname()[:255], epoch=epoch, acquired_at=now, expires_at=now + lasts
-            )
+            .values(holder=holder, host=host or this_host(), epoch=epoch, acquired_at=now, expires_at=now + lasts)
         )
         return epoch if taken else None
 

@@ -1,7 +1,9 @@
 """The process: APScheduler keeps the time, the lease says whether we act on it.
 
 Embedded, each web worker starts one after its fork; alone, ``tempadmin scheduler run`` is one. APScheduler's jobs live
-in memory only and hold no due times: they ask ``run_if_due``, which asks our tables.
+in memory only and hold no due times: they ask ``run_if_due``, which asks our tables. It waits by the machine's wall
+clock, which can be set back by an hour; so the heartbeat has a thread of its own on a steady clock, and wakes whatever
+is overdue.
 """
 
 from __future__ import annotations
@@ -17,24 +19,25 @@ import structlog
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.interval import IntervalTrigger
 from flask import Flask
 
-from scheduler import lease, queries, runs
+from scheduler import lease, machines, queries, runs
 from scheduler.due_times import DueTimes
-from tempadmin.clock import SystemClock
-from tempadmin.jobs import Stopper, background, beats, jobs
-from tempadmin.runtime import current_runtime
+from tempadmin.clock import SystemClock, steady_seconds
+from tempadmin.jobs import Stopper, background, beats, before_serving, jobs
+from tempadmin.runtime import Runtime, current_runtime
 
 HEARTBEAT = "heartbeat"
 MOST_AT_ONCE = 8
 GRACE = timedelta(seconds=10)
+COMPLAIN_AGAIN_SECONDS = 60.0
 
 log = structlog.get_logger()
 
 
 def init_app(app: Flask) -> None:
     """Add this process to what ``tempadmin serve`` starts in each worker when the scheduler is embedded."""
+    before_serving(app).append(machines.refuse_a_second)
     background(app).append(start)
 
 
@@ -66,14 +69,20 @@ class SchedulerProcess:
 
     Parameters
     ----------
-    lasts, renew_every
-        The lease's length and the pause between two heartbeats; shorter in tests.
+    lasts, renew_every, host
+        The lease's length, the pause between two heartbeats, and this machine's name; others in tests.
     """
 
     def __init__(
-        self, app: Flask, *, lasts: timedelta = lease.LEASE, renew_every: timedelta = lease.RENEW_EVERY
+        self,
+        app: Flask,
+        *,
+        lasts: timedelta = lease.LEASE,
+        renew_every: timedelta = lease.RENEW_EVERY,
+        host: str | None = None,
     ) -> None:
-        self.holder = lease.new_holder()
+        self._host = host or lease.this_host()
+        self.holder = lease.new_holder(self._host)
         self._app, self._lasts, self._renew_every = app, lasts, renew_every
         self._jobs = dict(jobs(app))
         self._epoch: int | None = None
@@ -85,10 +94,12 @@ class SchedulerProcess:
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             executors={
                 "default": ThreadPoolExecutor(min(len(self._jobs), MOST_AT_ONCE) or 1, {"thread_name_prefix": "job"}),
-                # Of its own: jobs that take long must not keep the lease from being renewed.
-                HEARTBEAT: ThreadPoolExecutor(1, {"thread_name_prefix": HEARTBEAT}),
             },
         )
+        # Of its own: jobs that take long must not keep the lease from being renewed.
+        self._heart = threading.Thread(target=self._beat_on, name=HEARTBEAT, daemon=True)
+        self._enough = threading.Event()
+        self._complained = float("-inf")
         self._scheduler.add_listener(_log_error, EVENT_JOB_ERROR)
 
     @property
@@ -111,16 +122,12 @@ class SchedulerProcess:
         """
         # Its own words go past our redaction (P12); errors are logged by the listener, skipped runs are no news.
         logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
+        with self._app.app_context():
+            clock = current_runtime().clock
         for name, job in self._jobs.items():
-            self._scheduler.add_job(self._run, DueTimes(job.schedule), args=(name,), id=name)
-        self._scheduler.add_job(
-            self._beat,
-            IntervalTrigger(seconds=self._renew_every.total_seconds(), timezone=UTC),
-            id=HEARTBEAT,
-            executor=HEARTBEAT,
-            next_run_time=SystemClock().now(),
-        )
+            self._scheduler.add_job(self._run, DueTimes(job.schedule, clock), args=(name,), id=name)
         self._scheduler.start()
+        self._heart.start()
         log.info("scheduler.started", holder=self.holder, jobs=sorted(self._jobs))
         self._say_whether_cleanup_is_enabled()
 
@@ -128,6 +135,7 @@ class SchedulerProcess:
         """Begin nothing new, let what runs finish for a while, give the lease back."""
         with self._changed:
             self._stopping = True
+            self._enough.set()
             idle = self._changed.wait_for(lambda: not self._at_work, timeout=grace.total_seconds())
         self._scheduler.shutdown(wait=False)
         if not idle:
@@ -136,6 +144,15 @@ class SchedulerProcess:
         elif self._epoch is not None:
             self._give_back(self._epoch)
         log.info("scheduler.stopped", holder=self.holder)
+
+    def _beat_on(self) -> None:
+        while True:
+            try:
+                self._beat()
+            except Exception as error:
+                log.exception("scheduler.error", job=HEARTBEAT, error=type(error).__name__)
+            if self._enough.wait(self._renew_every.total_seconds()):
+                return
 
     def _beat(self) -> None:
         """Keep the lease or try to get it; while we lead, wake what is overdue."""
@@ -152,12 +169,14 @@ class SchedulerProcess:
                     log.warning("scheduler.lease_lost", holder=self.holder, epoch=self._epoch)
                     self._epoch = None
                 if self._epoch is None:
-                    epoch = lease.acquire(holder=self.holder, runtime=runtime, lasts=self._lasts)
+                    epoch = lease.acquire(holder=self.holder, runtime=runtime, lasts=self._lasts, host=self._host)
                     if epoch is None:
+                        self._complain_of_another_machine(runtime)
                         return
                     runs.take_over(self._jobs.values(), runtime, epoch=epoch)
                     self._epoch = epoch
                     log.info("scheduler.leads", holder=self.holder, epoch=epoch)
+                runs.keep_to_schedules(self._jobs.values(), runtime, epoch=self._epoch)
                 # On every beat, not only the first: a claim that failed (a full disk, a locked database) is repeated
                 # now, and not a day later.
                 for name in queries.overdue(runtime.now()) & (self._jobs.keys() - self._at_work):
@@ -185,6 +204,12 @@ class SchedulerProcess:
                 self._at_work.discard(name)
                 self._changed.notify_all()
 
+    def _complain_of_another_machine(self, runtime: Runtime) -> None:
+        rival = machines.other_host(runtime, host=self._host)
+        if rival is not None and steady_seconds() - self._complained >= COMPLAIN_AGAIN_SECONDS:
+            self._complained = steady_seconds()
+            log.error("scheduler.two_machines", host=self._host, leads=rival.host, advice=machines.ADVICE)
+
     def _give_back(self, epoch: int) -> None:
         try:
             with self._app.app_context():
@@ -200,5 +225,5 @@ class SchedulerProcess:
 
 
 def _log_error(event: JobExecutionEvent) -> None:
-    """Log what a heartbeat or a claim raised; it is tried again at its next turn."""
+    """Log what a claim raised; it is tried again at its next turn."""
     log.error("scheduler.error", job=event.job_id, error=type(event.exception).__name__, exc_info=event.exception)

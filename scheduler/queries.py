@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
+from scheduler import lease
 from scheduler.due_times import in_words, next_due
 from scheduler.models import JobRun, JobState, SchedulerLease
 from tempadmin.db import db
@@ -46,8 +47,8 @@ class JobRow:
 
 def leader(now: datetime) -> Leader | None:
     """Return who leads, or ``None`` while nobody does."""
-    row = db.session.scalars(select(SchedulerLease).where(SchedulerLease.expires_at > now)).first()
-    if row is None:
+    row = db.session.get(SchedulerLease, lease.NAME)
+    if row is None or not lease.is_live(row.expires_at, now):
         return None
     return Leader(holder=row.holder, since=row.acquired_at, expires_at=row.expires_at)
 

@@ -11,7 +11,8 @@ from flask import Flask
 
 from tempadmin.runtime import Runtime
 
-EXTENSION, BACKGROUND, BEATS = "tempadmin.jobs", "tempadmin.background", "tempadmin.beats"
+EXTENSION, BACKGROUND = "tempadmin.jobs", "tempadmin.background"
+BEATS, BEFORE_SERVING = "tempadmin.beats", "tempadmin.before_serving"
 
 Stopper = Callable[[], None]
 
@@ -51,3 +52,8 @@ def background(app: Flask) -> list[Callable[[Flask], Stopper]]:
 def beats(app: Flask) -> list[Callable[[Runtime], object]]:
     """Return what each scheduler does at every heartbeat, before it leads; one that raises keeps it from leading."""
     return cast("list[Callable[[Runtime], object]]", app.extensions.setdefault(BEATS, []))
+
+
+def before_serving(app: Flask) -> list[Callable[[Runtime], None]]:
+    """Return what modules see to before anything is served; each raises ``SettingsError`` where it must not be."""
+    return cast("list[Callable[[Runtime], None]]", app.extensions.setdefault(BEFORE_SERVING, []))

@@ -16,7 +16,7 @@ from tempadmin.app import create_app
 from tempadmin.backup import watch
 from tempadmin.cli import data_option, reported, with_app
 from tempadmin.db import db
-from tempadmin.jobs import Stopper, background
+from tempadmin.jobs import Stopper, background, before_serving
 from tempadmin.logs import log
 from tempadmin.runtime import Runtime, application, current_runtime
 from tempadmin.schema import MIGRATIONS, is_newer, why_unusable
@@ -58,7 +58,8 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
     Raises
     ------
     SettingsError
-        When the database is not at this version's schema, or accounts carry reserved names (P7).
+        When the database is not at this version's schema, accounts carry reserved names (P7), or another machine works
+        on the same SQLite file.
     """
     app = create_app(settings)
     with app.app_context():
@@ -68,6 +69,8 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
             if carriers := carriers_of_reserved_names(settings):
                 named = ", ".join(carriers)
                 raise SettingsError([f"user_prefix, user_email_domain: regular accounts carry them: {named}"])
+            for look in before_serving(app):
+                look(current_runtime())
             watch.look(current_runtime())  # before anybody is served from a database that was restored
         finally:
             # Forked connections would be shared by all workers.

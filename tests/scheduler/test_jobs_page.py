@@ -71,6 +71,7 @@ def test_the_page_shows_leader_schedule_last_and_next_run(app: Flask, clock: Fak
         runs.take_over([job], runtime, epoch=epoch)
         clock.advance(hours=15)
         runs.run_if_due(job, runtime, epoch=epoch, holder="host:17:abcd")
+        assert lease.renew(holder="host:17:abcd", epoch=epoch, runtime=runtime)
     page = client.get("/jobs", base_url=CONSOLE)
     assert page.status_code == 200
     for words in ("host:17:abcd", "tidy", "Tidies", "every day at 03:00 UTC", "done", "tidied", "2026-11-05T03:00:00"):
