@@ -42,3 +42,34 @@ class VirtualInstance(Base):
     max_duration_seconds: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     archived_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Drill(Base):
+    """A fault that an instance's drill directory has, until then; without a row it is healthy."""
+
+    __tablename__ = "drills"
+
+    instance_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    fault: Mapped[str] = mapped_column(String(20))
+    until: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class DrillAccount(Base):
+    """An entry of a drill directory: as far from our other tables as a remote system, so it points at none."""
+
+    __tablename__ = "drill_accounts"
+    __table_args__ = (
+        Index("ix_drill_accounts_instance_id_name", "instance_id", "name"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    instance_id: Mapped[int]
+    name: Mapped[str] = mapped_column(String(200))
+    marker: Mapped[str | None] = mapped_column(String(200))
+    administrator: Mapped[bool] = mapped_column(default=False)
+    active: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """From when it is there: what timed out takes effect a little later."""
+    gone_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """From when it is gone, where a deletion timed out."""

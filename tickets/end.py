@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import ColumnElement, select, update
 
+from instances.connectors import marker
 from instances.connectors.base import Account, ConnectorError
 from instances.connectors.registry import connector_for
 from tempadmin.accounts import sessions
@@ -160,6 +161,12 @@ def account_of(request: AccessRequest) -> Account:
         request_id=request.id,
         name=request.account_name,
         email=request.account_email,
+        marker=marker.make(
+            request=request.public_id,
+            instance_id=request.instance_id,
+            name=request.account_name,
+            keys=current_runtime().keys,
+        ),
     )
 
 

@@ -115,6 +115,7 @@ def _remove_orphan(leftover: Leftover, runtime: Runtime) -> bool:
         request_id=user.access_request_id or 0,
         name=user.screen_name or "",
         email=user.email,
+        marker="",
     )
     try:
         reach("before remove")

@@ -1,12 +1,13 @@
 """The contract between this service and a user directory.
 
 Every call can be repeated without harm, none is made inside a transaction (design §2), and none acts on an account
-whose exact name was not compared first: directories answer searches with strangers.
+whose exact name was not compared first: directories answer searches with strangers. That an account was made by us is
+proven by our record or our marker, never by its name alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -20,9 +21,23 @@ class Account:
     user_id: int
     """Primary key of the reserved ``User`` row; the ``b`` of the account's name."""
     request_id: int
-    """The access request that it is made for: our marker (an account is ours by record, never by its name)."""
+    """The access request that it is made for; 0 where only the marker is known."""
     name: str
     email: str
+    marker: str
+    """What it carries in the directory (``marker.make``), set by the very call that makes it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a directory has of ours, or of a name that is reserved for us."""
+
+    id: str
+    """The directory's own id, which need not be the one that was asked for."""
+    name: str
+    marker: str | None
+    ours: bool
+    """Whether our record or our marker proves that this service made it."""
 
 
 class ConnectorError(Exception):
@@ -68,6 +83,16 @@ class Connector(Protocol):
         ------
         ConnectorError
             When it is not known to be gone.
+        """
+        ...
+
+    def listed(self, instance_id: int) -> Iterator[Found]:
+        """Yield what carries our marker or begins with the reserved prefix; read as a whole before it is judged.
+
+        Raises
+        ------
+        ConnectorError
+            When the directory does not answer, or not with all of it.
         """
         ...
 

@@ -6,13 +6,13 @@ request changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from instances.connectors.base import Account, ConnectorError
+from instances.connectors.base import Account, ConnectorError, Found
 from tempadmin.accounts import sessions
 from tempadmin.accounts.models import ADMINISTRATOR, TEMPORARY, User
 from tempadmin.db import db, lock, transaction
@@ -40,6 +40,15 @@ class LocalConnector:
         """Read back whether the row is there."""
         db.session.rollback()
         return _read(account) is not None
+
+    def listed(self, instance_id: int) -> Iterator[Found]:
+        """Yield temporary accounts, ours by record, and regular ones of a reserved name (P7)."""
+        db.session.rollback()
+        prefix = current_runtime().settings.user_prefix
+        reserved = or_(User.kind == TEMPORARY, User.email.istartswith(prefix, autoescape=True))
+        for user in db.session.scalars(select(User).where(User.instance_id == instance_id, reserved).order_by(User.id)):
+            name = user.screen_name or user.email.partition("@")[0]
+            yield Found(id=str(user.id), name=name, marker=None, ours=user.kind == TEMPORARY)
 
     def remove(self, account: Account) -> None:
         """Disable, end sessions, delete, read back."""
@@ -99,6 +108,14 @@ def _read(account: Account) -> User | None:
     return db.session.scalars(
         select(User).where(User.id == account.user_id, User.kind == TEMPORARY, User.screen_name == account.name)
     ).one_or_none()
+
+
+def refuse_stranger(account: Account) -> None:
+    """Compare the reserved row, if it is there, with the account that a call speaks of; raises as ``remove``."""
+    db.session.rollback()
+    row = db.session.get(User, account.user_id)
+    if row is not None:
+        _refuse_stranger(row, account)
 
 
 def _refuse_stranger(row: User, account: Account) -> None:

@@ -7,14 +7,15 @@ from typing import cast
 from flask import Flask, current_app
 
 from instances.connectors.base import Connector, ConnectorError
+from instances.connectors.drill import DRILL, DrillConnector
 from instances.connectors.local import LocalConnector
 
 EXTENSION = "tempadmin.connectors"
 
 
 def init_app(app: Flask) -> None:
-    """Start with the embedded one."""
-    app.extensions[EXTENSION] = {"local": LocalConnector()}
+    """Start with the embedded one, and the one for drills."""
+    app.extensions[EXTENSION] = {"local": LocalConnector(), DRILL: DrillConnector()}
 
 
 def connectors(app: Flask) -> dict[str, Connector]:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from sqlalchemy import select, update
+
+from instances.connectors import marker
 from instances.connectors.base import Account, Connector
-from instances.connectors.local import LocalConnector
-from instances.models import VirtualInstance
+from instances.connectors.drill import DrillConnector
+from instances.connectors.local import BATCH, LocalConnector
+from instances.models import DrillAccount, VirtualInstance
 from tempadmin.accounts.models import ADMINISTRATOR, TEMPORARY, SecondFactor, User
 from tempadmin.db import db, transaction
 from tests.instances.conftest import MakeTemporary
@@ -18,6 +22,8 @@ class Directory(Protocol):
     """A directory under test, and how a test looks into it behind the connector's back."""
 
     connector: Connector
+    batch: int
+    """How many accounts it removes at once."""
 
     def reserve(self, request_id: int) -> Account:
         """Do what ``tickets`` does before it calls ``create``; return the account to be made."""
@@ -35,6 +41,10 @@ class Directory(Protocol):
         """Make the account of this id one that is not ours."""
         ...
 
+    def add_stranger(self, name: str) -> None:
+        """Add an account of this name that somebody else made."""
+        ...
+
     def jam(self, account: Account) -> None:
         """Make this account impossible to delete."""
         ...
@@ -43,18 +53,23 @@ class Directory(Protocol):
 class Embedded:
     """Our own table."""
 
+    connector: Connector
+    batch = BATCH
+
     def __init__(self, world: World, instance: VirtualInstance, temporary: MakeTemporary) -> None:
-        self.connector: Connector = LocalConnector()
+        self.connector = LocalConnector()
         self._world, self._instance, self._temporary = world, instance, temporary
 
     def reserve(self, request_id: int) -> Account:
         user = self._temporary(self._instance, request_id=request_id, role="member")
+        name, keys = user.screen_name or "", self._world.runtime.keys
         return Account(
             instance_id=user.instance_id,
             user_id=user.id,
             request_id=request_id,
-            name=user.screen_name or "",
+            name=name,
             email=user.email,
+            marker=marker.make(request=f"public{request_id}", instance_id=user.instance_id, name=name, keys=keys),
         )
 
     def is_administrator(self, account: Account) -> bool:
@@ -69,6 +84,17 @@ class Embedded:
         with transaction():
             db.session.get_one(User, account.user_id).screen_name = account.name + "0"
 
+    def add_stranger(self, name: str) -> None:
+        with transaction() as session:
+            session.add(
+                User(
+                    instance_id=self._instance.id,
+                    email=f"{name}@birch.example",
+                    full_name="A stranger",
+                    created_at=self._world.clock.now(),
+                )
+            )
+
     def jam(self, account: Account) -> None:
         row = SecondFactor(user_id=account.user_id, sealed_seed="x", last_step=0, created_at=self._world.clock.now())
         with transaction() as session:
@@ -79,4 +105,42 @@ class Embedded:
         return db.session.get(User, account.user_id)
 
 
-DIRECTORIES: dict[str, Callable[[World, VirtualInstance, MakeTemporary], Directory]] = {"local": Embedded}
+class Drilled(Embedded):
+    """The drill directory, healthy; our own row of each account stands beside its entry."""
+
+    batch = 1
+
+    def __init__(self, world: World, instance: VirtualInstance, temporary: MakeTemporary) -> None:
+        super().__init__(world, instance, temporary)
+        self.connector = DrillConnector()
+
+    def is_administrator(self, account: Account) -> bool:
+        entry = self._entry(account)
+        return entry is not None and entry.administrator
+
+    def can_sign_in(self, account: Account) -> bool:
+        entry = self._entry(account)
+        return entry is not None and entry.active
+
+    def turn_into_stranger(self, account: Account) -> None:
+        with transaction() as session:
+            session.execute(update(DrillAccount).where(DrillAccount.name == account.name).values(marker="theirs"))
+
+    def add_stranger(self, name: str) -> None:
+        self.add(name, marker=None)
+
+    def add(self, name: str, *, marker: str | None) -> None:
+        """Add an entry as somebody else does."""
+        now = self._world.clock.now()
+        with transaction() as session:
+            session.add(DrillAccount(instance_id=self._instance.id, name=name, marker=marker, created_at=now))
+
+    def _entry(self, account: Account) -> DrillAccount | None:
+        db.session.rollback()
+        return db.session.scalars(select(DrillAccount).where(DrillAccount.name == account.name)).first()
+
+
+DIRECTORIES: dict[str, Callable[[World, VirtualInstance, MakeTemporary], Directory]] = {
+    "local": Embedded,
+    "drill": Drilled,
+}

@@ -124,14 +124,14 @@ def test_create_after_removal_is_refused_for_good(directory: Directory) -> None:
 
 def test_many_are_removed_at_once_and_each_has_its_answer(directory: Directory) -> None:
     """More than one batch, in any order; what is gone already is a success, a stranger is not."""
-    accounts = [made(directory, request_id) for request_id in range(100, 230)]
+    accounts = [made(directory, request_id) for request_id in range(100, 110 + directory.batch)]
     directory.connector.remove(accounts[3])
-    directory.turn_into_stranger(accounts[120])
+    directory.turn_into_stranger(accounts[-5])
     outcome = directory.connector.remove_many(list(reversed(accounts)))
     failed = {user_id for user_id, error in outcome.items() if error is not None}
-    assert failed == {accounts[120].user_id}
+    assert failed == {accounts[-5].user_id}
     assert set(outcome) == {account.user_id for account in accounts}
-    assert not any(directory.connector.exists(account) for account in accounts)
+    assert not any(directory.connector.exists(one) for one in accounts if one.user_id not in failed)
 
 
 def test_p11_one_that_will_not_go_does_not_keep_the_others(directory: Directory) -> None:
@@ -144,6 +144,31 @@ def test_p11_one_that_will_not_go_does_not_keep_the_others(directory: Directory)
     with pytest.raises(ConnectorError) as refused:
         directory.connector.remove(accounts[2])
     assert not refused.value.permanent
+
+
+def test_p1_what_was_made_is_listed_as_ours_until_it_is_gone(directory: Directory) -> None:
+    """Our record or our marker proves it; another instance's list is another's."""
+    account = made(directory)
+    (listed,) = directory.connector.listed(account.instance_id)
+    assert (listed.name, listed.ours) == (account.name, True)
+    assert list(directory.connector.listed(account.instance_id + 1)) == []
+    directory.connector.remove(account)
+    assert list(directory.connector.listed(account.instance_id)) == []
+
+
+def test_p1_a_name_alone_is_listed_and_proves_nothing(directory: Directory) -> None:
+    """Somebody else's account of a reserved name is seen, and is not ours; one of another name is not seen."""
+    directory.add_stranger("liferay_online_1_999")
+    directory.add_stranger("LIFERAY_online_of_old")
+    directory.add_stranger("per")
+    instance_id = directory.reserve(77).instance_id
+    directory.connector.remove(directory.reserve(78))
+    found = {one.name: one.ours for one in directory.connector.listed(instance_id)}
+    assert {name.lower(): ours for name, ours in found.items() if "_1_9" in name or name.endswith("old")} == {
+        "liferay_online_1_999": False,
+        "liferay_online_of_old": False,
+    }
+    assert "per" not in found
 
 
 def test_an_empty_list_is_no_trouble(directory: Directory) -> None:
@@ -179,7 +204,7 @@ def test_s20_the_embedded_removal_ends_the_accounts_sessions(
 def test_p6_the_embedded_removal_never_takes_a_regular_account(world: World, birch: VirtualInstance) -> None:
     """Whatever the record says: an account that is not temporary stays."""
     per = world.user(birch, "per@birch.example")
-    account = Account(instance_id=birch.id, user_id=per.id, request_id=77, name="per", email=per.email)
+    account = Account(instance_id=birch.id, user_id=per.id, request_id=77, name="per", email=per.email, marker="")
     with pytest.raises(ConnectorError):
         LocalConnector().remove(account)
     assert db.session.scalar(select(User.active).where(User.id == per.id))
