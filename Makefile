@@ -15,7 +15,7 @@ STAMPS  := $(VENV)/.stamps
 PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := $(shell find tempadmin instances tickets scheduler templates -type f ! -name '*.pyc')
 PINS    := $(UV) pip compile pyproject.toml --no-config --quiet --universal --python-version 3.11 \
-           --extra postgresql --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+           --extra postgresql --extra redis --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
            --custom-compile-command 'make constraints' $(UPGRADE)
 
 .PHONY: demo test check lint guards bench clean constraints

@@ -93,6 +93,18 @@ def _mail(value: str) -> str:
     raise ValueError("must be smtp://…, smtps://…, file:FOLDER, console: or none")
 
 
+def _redis(value: str) -> str:
+    parts = urlsplit(value)
+    _port = parts.port  # reading it refuses one that is none
+    if "\0" in value or parts.scheme not in ("redis", "rediss") or not HOST.fullmatch(parts.hostname or ""):
+        raise ValueError("must be redis://…, or rediss://… for TLS")
+    if not re.fullmatch(r"(/[0-9]{0,5})?", parts.path, re.ASCII) or parts.query or parts.fragment:
+        raise ValueError("must be an address with nothing but a database's number after it: redis://host:6379/0")
+    if find_spec("redis") is None:
+        raise ValueError("needs redis, which is not installed: pip install 'tempadmin[redis]'")
+    return value
+
+
 def _crontab(value: str) -> str:
     cron_trigger(value)
     return value
@@ -104,4 +116,5 @@ SecretKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split_wo
 Origin = Annotated[str, AfterValidator(_origin)]
 DatabaseUrl = Annotated[str, AfterValidator(_database)]
 MailUrl = Annotated[str, AfterValidator(_mail)]
+RateLimitUrl = Annotated[str, AfterValidator(_redis)]
 CleanupSchedule = Annotated[str, AfterValidator(_crontab)]

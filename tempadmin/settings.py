@@ -23,6 +23,7 @@ from tempadmin.setting_types import (
     Duration,
     MailUrl,
     Origin,
+    RateLimitUrl,
     SecretKeys,
     Words,
     split_words,
@@ -76,6 +77,7 @@ class Settings(BaseSettings):
     trusted_proxies: int = Field(0, ge=0, le=10)
     workers: int = Field(2, ge=1, le=64)
     rate_limits: bool = True
+    rate_limit_url: RateLimitUrl | None = None
 
     @classmethod
     def settings_customise_sources(

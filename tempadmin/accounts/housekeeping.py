@@ -13,6 +13,7 @@ from tempadmin.accounts.models import Invitation, LoginSession, Throttle
 from tempadmin.db import db, transaction
 from tempadmin.outbox.models import OutboxMessage
 from tempadmin.runtime import Runtime
+from tempadmin.web.limit_storage import LimitCounter
 
 BATCH = 1_000
 COUNTERS, PAUSED_COUNTERS = timedelta(days=1), timedelta(days=7)
@@ -31,6 +32,7 @@ def _old(now: datetime) -> Iterator[Old]:
     # A counter never forgets faster than its pauses let anybody guess: a few tries a day, or an hour's pause each.
     harmless = and_(Throttle.blocked_until.is_(None), Throttle.updated_at < now - COUNTERS)
     yield "counters", Throttle.key, or_(harmless, Throttle.updated_at < now - PAUSED_COUNTERS)
+    yield "ceilings", LimitCounter.key, LimitCounter.expires_at < now
     before = now - INVITATIONS
     yield "invitations", Invitation.id, or_(Invitation.used_at < before, Invitation.expires_at < before)
     before = now - SESSIONS

@@ -38,7 +38,7 @@ def test_the_job_is_registered_and_runs_daily(world: World) -> None:
     """It says what it did."""
     job = jobs(world.app)["housekeeping"]
     assert job.schedule == "40 3 * * *"
-    assert job.run(world.runtime) == "0 counters, 0 invitations, 0 sessions, 0 mails forgotten"
+    assert job.run(world.runtime) == "0 counters, 0 ceilings, 0 invitations, 0 sessions, 0 mails forgotten"
 
 
 def test_counters_go_after_a_day_and_paused_ones_after_a_week(world: World) -> None:

@@ -16,6 +16,7 @@ WRITTEN = (
     "99999999999999999999", f'"{"9" * 30}"', f'"{"9" * 5000}"', r'"a\u0000b"', r'"１２３"', r'"a\r\nb"',
     '"P999999999D"', '"http://[::1"', '"https://x.example:99999"', '"https://ex ample"', '"smtp://h:99999"',
     '"smtp://h:x"', '"postgresql+psycopg://h:x/d"', '"postgresql+psycopg://h"', '"sqlite:///"', '"sqlite:///:memory:"',
+    '"redis://"', '"redis://h:99999"', '"redis://h/x"', '"redis://h?a=b"', '"redis://:p@h:6379/0"', '"http://h"',
 )  # fmt: skip
 NAMES = sorted(set(Settings.model_fields) - {"data"})
 

@@ -98,7 +98,7 @@ def test_s53_what_the_ceiling_on_changes_refuses_is_written(world: World) -> Non
     inside = enter(world, TEMPORARY_ADMIN)
     stranger = world.browser("http://nowhere.localhost:8000")
     stranger.post("/login")
-    limits.limiter.limiter.hit(CEILING, "127.0.0.1", "global", cost=CEILING.amount)
+    limits.limiter(world.app).limiter.hit(CEILING, "127.0.0.1", "global", cost=CEILING.amount)
     inside.ada.get(ACME + "/users/invite")
     before = all_rows()
     forged = thief(world, "support.not-a-session")
