@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from scheduler import doctor, fencing, health, lease, process, web
+from scheduler import doctor, fencing, health, lease, metrics, process, web
 from tempadmin.backup.anew import parts
 
 
@@ -15,4 +15,5 @@ def init_app(app: Flask) -> None:
     process.init_app(app)
     doctor.init_app(app)
     health.init_app(app)
+    metrics.init_app(app)
     parts(app).append(lease.begin_anew)

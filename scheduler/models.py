@@ -35,6 +35,13 @@ class JobState(Base):
     name: Mapped[str] = mapped_column(String(60), primary_key=True)
     next_due_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
+    # Tallies, since most rows of runs that went well are not kept.
+    runs_done: Mapped[int] = mapped_column(default=0, server_default="0")
+    runs_failed: Mapped[int] = mapped_column(default=0, server_default="0")
+    runs_lost: Mapped[int] = mapped_column(default=0, server_default="0")
+    seconds_done: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    seconds_failed: Mapped[float] = mapped_column(default=0.0, server_default="0")
+
 
 class JobRun(Base):
     """One run of one job; no outcome while it is at work."""

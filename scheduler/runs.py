@@ -96,6 +96,7 @@ def take_over(registered: Iterable[Job], runtime: Runtime, *, epoch: int) -> Non
             # What is overdue stays so; a time to come that is not the schedule's belongs to an older setting.
             if state.next_due_at > now:
                 state.next_due_at = expected
+            state.runs_lost += lost.count(job.name)
     if lost:
         log.warning("job.lost", jobs=sorted(lost))
 
@@ -134,7 +135,8 @@ def _claim(job: Job, runtime: Runtime, *, epoch: int, holder: str) -> int | None
         unwritten = update(JobRun).where(
             JobRun.job == job.name, JobRun.holder == holder, JobRun.epoch == epoch, JobRun.finished_at.is_(None)
         )
-        db.session.execute(unwritten.values(finished_at=now, outcome=LOST, detail=UNWRITTEN))
+        lost = unwritten.values(finished_at=now, outcome=LOST, detail=UNWRITTEN).returning(JobRun.id)
+        state.runs_lost += len(db.session.scalars(lost).all())
         return _begin(JobRun(job=job.name, due_at=due_at, epoch=epoch, holder=holder, started_at=now), job)
 
 
@@ -206,7 +208,20 @@ def _finish(run_id: int, finished: Finished, runtime: Runtime, *, epoch: int | N
         ours = exists().where(SchedulerLease.name == lease.NAME, SchedulerLease.epoch == epoch)
         ended = ended.where(JobRun.finished_at.is_(None), ours)
     with transaction(as_service=True):
-        db.session.execute(
-            ended.values(finished_at=runtime.now(), outcome=finished.outcome, detail=finished.detail),
-            execution_options={"synchronize_session": False},
-        )
+        now = runtime.now()
+        written = ended.values(finished_at=now, outcome=finished.outcome, detail=finished.detail)
+        row = db.session.execute(
+            written.returning(JobRun.job, JobRun.started_at), execution_options={"synchronize_session": False}
+        ).one_or_none()
+        if row is not None:
+            _tally(row.job, finished.outcome, seconds=max(now - row.started_at, timedelta(0)).total_seconds())
+
+
+def _tally(job: str, outcome: str, *, seconds: float) -> None:
+    """Count a run that ended, in the open transaction: most of those that went well are not kept."""
+    counts = {DONE: JobState.runs_done, FAILED: JobState.runs_failed, LOST: JobState.runs_lost}
+    times = {DONE: JobState.seconds_done, FAILED: JobState.seconds_failed}
+    counted = update(JobState).where(JobState.name == job).values({counts[outcome]: counts[outcome] + 1})
+    if outcome in times:
+        counted = counted.values({times[outcome]: times[outcome] + seconds})
+    db.session.execute(counted, execution_options={"synchronize_session": False})

@@ -26,6 +26,7 @@ from tempadmin.backup import watch
 from tempadmin.clock import Clock, DatabaseClock, SystemClock
 from tempadmin.keys import Keys
 from tempadmin.logs import init_logging
+from tempadmin.metrics import web as metrics_web
 from tempadmin.outbox import jobs as outbox_jobs
 from tempadmin.runtime import EXTENSION, Runtime
 from tempadmin.settings import Settings, SettingsError, debug_problems, load_settings, module_problems
@@ -90,6 +91,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     watch.init_app(app)
     for module in modules:
         module.init_app(app)
+    metrics_web.enable(app, runtime)
     return app
 
 

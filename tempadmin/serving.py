@@ -18,6 +18,7 @@ from tempadmin.cli import data_option, reported, with_app
 from tempadmin.db import db
 from tempadmin.jobs import Stopper, background, before_serving
 from tempadmin.logs import log
+from tempadmin.metrics import workers
 from tempadmin.runtime import Runtime, application, current_runtime
 from tempadmin.schema import MIGRATIONS, is_newer, why_unusable
 from tempadmin.settings import Settings, SettingsError, load_settings
@@ -61,6 +62,10 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
         When the database is not at this version's schema, accounts carry reserved names (P7), or another machine works
         on the same SQLite file.
     """
+    if (address := settings.metrics_address) is not None and address[1] == port:
+        raise SettingsError([f"metrics_listen: the pages are served on port {port}; choose another one"])
+    if settings.measures:
+        workers.prepare(settings.data)
     app = create_app(settings)
     with app.app_context():
         try:
@@ -95,7 +100,7 @@ class _Server(BaseApplication):
 
     def load_config(self) -> None:
         options: dict[str, Any] = {
-            "bind": self._address,
+            "bind": [self._address, *filter(None, [self._settings.metrics_listen])],
             "workers": self._settings.workers,
             "worker_class": "gthread",
             "threads": THREADS,
@@ -107,6 +112,7 @@ class _Server(BaseApplication):
             "forwarded_allow_ips": "",
             "post_fork": self._post_fork,
             "worker_exit": self._worker_exit,
+            "child_exit": self._child_exit,
         }
         for name, value in options.items():
             self.cfg.set(name, value)
@@ -122,6 +128,13 @@ class _Server(BaseApplication):
     def _worker_exit(self, _server: object, _worker: object) -> None:
         for stop in self._stoppers:
             stop()
+
+    def _child_exit(self, _server: object, worker: Any) -> None:
+        """Keep in the master what a worker counted that is gone, however it went."""
+        try:
+            workers.bury(worker.pid)
+        except Exception as error:  # noqa: BLE001 - its numbers are not worth the master's life
+            log.exception("metrics.not_kept", error=type(error).__name__)
 
 
 @click.command("serve")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from importlib.util import find_spec
+from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from sqlalchemy.exc import ArgumentError
 from tempadmin.crontab import cron_trigger
 
 SHORTEST_KEY = 32
+SHORTEST_TOKEN = 16
 LONGEST_DURATION = timedelta(days=3650)
 """Ten years: added to any moment that we meet it stays a moment."""
 HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|::1", re.IGNORECASE | re.ASCII)
@@ -105,6 +107,33 @@ def _redis(value: str) -> str:
     return value
 
 
+def split_address(value: str) -> tuple[str, int]:
+    """Return host and port of an address that was judged."""
+    host, _, port = value.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _address(value: str) -> str:
+    found = re.fullmatch(r"(localhost|[0-9.]+|\[[0-9a-f:.]+\]):([0-9]{1,5})", value, re.ASCII)
+    try:
+        if found is not None and found[1] != "localhost":
+            ip_address(found[1].strip("[]"))
+    except ValueError:
+        found = None
+    if found is None or not 0 < int(found[2]) < 65536:
+        raise ValueError("must be an IP address of this machine and a port: 127.0.0.1:9464 or [::1]:9464")
+    return value
+
+
+def _speakable(token: SecretStr) -> SecretStr:
+    """Require a token that goes through an HTTP header as it is."""
+    if not re.fullmatch(r"[!-~]*", token.get_secret_value(), re.ASCII):
+        raise ValueError("must be ASCII without blanks")
+    if len(token.get_secret_value()) < SHORTEST_TOKEN:
+        raise ValueError(f"needs {SHORTEST_TOKEN} characters or more, from a good random source")
+    return token
+
+
 def _crontab(value: str) -> str:
     cron_trigger(value)
     return value
@@ -115,6 +144,8 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_words)]
 SecretKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split_words), AfterValidator(_long_enough)]
 Origin = Annotated[str, AfterValidator(_origin)]
 DatabaseUrl = Annotated[str, AfterValidator(_database)]
+Address = Annotated[str, AfterValidator(_address)]
+MetricsToken = Annotated[SecretStr, AfterValidator(_speakable)]
 MailUrl = Annotated[str, AfterValidator(_mail)]
 RateLimitUrl = Annotated[str, AfterValidator(_redis)]
 CleanupSchedule = Annotated[str, AfterValidator(_crontab)]

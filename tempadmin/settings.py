@@ -18,14 +18,17 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from tempadmin.setting_types import (
+    Address,
     CleanupSchedule,
     DatabaseUrl,
     Duration,
     MailUrl,
+    MetricsToken,
     Origin,
     RateLimitUrl,
     SecretKeys,
     Words,
+    split_address,
     split_words,
 )
 
@@ -78,6 +81,8 @@ class Settings(BaseSettings):
     workers: int = Field(2, ge=1, le=64)
     rate_limits: bool = True
     rate_limit_url: RateLimitUrl | None = None
+    metrics_token: MetricsToken | None = None
+    metrics_listen: Address | None = None
 
     @classmethod
     def settings_customise_sources(
@@ -126,6 +131,16 @@ class Settings(BaseSettings):
     def https(self) -> bool:
         """Whether people reach the service over https; decides about ``Secure`` cookies and HSTS."""
         return self.base_url.startswith("https://")
+
+    @property
+    def measures(self) -> bool:
+        """Whether metrics are told at all."""
+        return self.metrics_token is not None or self.metrics_listen is not None
+
+    @property
+    def metrics_address(self) -> tuple[str, int] | None:
+        """Host and port of the metrics' own listener, if there is one."""
+        return split_address(self.metrics_listen) if self.metrics_listen else None
 
     def keys(self) -> tuple[str, ...]:
         """Return the secret keys in clear, newest first."""

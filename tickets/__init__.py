@@ -17,8 +17,10 @@ from tickets import (
     invariants,
     jobs,
     listing,
+    metrics,
     notices,
     portal,
+    refusals,
     support_pages,
 )
 
@@ -40,3 +42,5 @@ def init_app(app: Flask) -> None:
     doctor.init_app(app)
     invariants.init_app(app)
     anew.init_app(app)
+    metrics.init_app(app)
+    refusals.init_app(app)

@@ -15,6 +15,7 @@ from tickets import notices, tokens
 from tickets.end import begin_ending
 from tickets.machine import locked, move
 from tickets.models import CONFIRM, LOGIN, AccessRequest, Ticket
+from tickets.refusals import Why, refused
 from tickets.states import EndReason, State
 
 MAILS = 3
@@ -86,6 +87,7 @@ def confirm(*, key: str, user_id: int, answer: str, runtime: Runtime) -> SignInL
         actor = Actor(id=user.id, name=user.full_name)
         late = _too_late(request, ticket, now=now)
         if verdict.counts_as_wrong:
+            refused(CONFIRM, Why.WRONG_CODE)
             # An end or the expiry may have overtaken us since the look above; the guess was judged, so it counts (S12).
             record("access.wrong_code", instance_id=request.instance_id, actor=actor, at=now, request_id=request.id)
         elif late is not None:
@@ -184,8 +186,7 @@ def disown(*, key: str, user_id: int, runtime: Runtime) -> None:
     request_id = look(key=key, user_id=user_id, runtime=runtime)[0].id
     with transaction():
         request, now = _own(request_id, user_id, State.AWAITING_CONFIRMATION, runtime)
-        actor = _requester(request)
-        begin_ending(request, reason=EndReason.NOT_ME, actor=actor, now=now)
+        begin_ending(request, reason=EndReason.NOT_ME, actor=_requester(request), now=now)
         notices.warn_other_omniadmins(request, now=now, runtime=runtime)
 
 
@@ -210,8 +211,7 @@ def _login_link(request: AccessRequest, *, now: datetime, expires_at: datetime, 
 
 def _own(request_id: int, user_id: int, state: State, runtime: Runtime) -> tuple[AccessRequest, datetime]:
     """Lock a person's own request and require its state, and that its live ticket has not run out."""
-    user = lock(User, user_id)
-    request = locked(request_id)
+    user, request = lock(User, user_id), locked(request_id)
     now = runtime.now()
     if user is None or request.requester_id != user_id:
         raise NotFound("There is no such request.")
@@ -242,9 +242,9 @@ def _requester(request: AccessRequest) -> Actor:
 
 
 def _confirmed_already(request: AccessRequest) -> Conflict:
-    words = {
+    refused(CONFIRM, Why.OVER)
+    message = {
         State.READY: "You confirmed this request already. Its page has the way in.",
         State.ACTIVE: "You confirmed this request already, and are inside.",
-    }
-    message = words.get(State(request.state), "This request is over.")
+    }.get(State(request.state), "This request is over.")
     return Conflict(message, next_url=f"/access/{request.public_id}", next_label="Open the request")

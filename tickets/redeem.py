@@ -23,6 +23,7 @@ from tickets.end import begin_ending
 from tickets.hand_off import Kept
 from tickets.machine import locked, move
 from tickets.models import IMPERSONATION, LOGIN, TEMPORARY_ADMIN, AccessRequest, Ticket
+from tickets.refusals import Why, refused
 from tickets.start import refuse_unless_approved
 from tickets.states import OPEN, EndReason, State
 
@@ -157,15 +158,23 @@ def _refusal(
 ) -> Conflict | Gone | Unreadable | None:
     """Return why this redemption is refused. The code is burned all the same, so this is raised after the commit."""
     if ticket is None or request.state != State.READY:
+        refused(LOGIN, Why.OVER)
         return Gone(tokens.SPENT)
     try:
         tokens.refuse_spent(ticket, now=now)
+    except Gone as refusal:
+        return refusal
+    try:
         _refuse_people(request, requester, account)
         policy.read_seconds(request.duration_seconds)
         refuse_unless_approved(request, runtime=runtime)
     except (Conflict, Gone, Unreadable) as refusal:
+        refused(LOGIN, Why.NOT_ALLOWED)
         return refusal
-    return None if fits else OtherTab("This window belongs to an older try. Your link still works: start again.")
+    if fits:
+        return None
+    refused(LOGIN, Why.OTHER_TAB)
+    return OtherTab("This window belongs to an older try. Your link still works: start again.")
 
 
 def _refuse_people(request: AccessRequest, requester: User | None, account: User | None) -> None:

@@ -19,6 +19,7 @@ from tempadmin.errors import Gone, NotFound
 from tempadmin.keys import new_secret
 from tempadmin.runtime import Runtime
 from tickets.models import Ticket
+from tickets.refusals import Why, refused
 
 CODE_PURPOSE = "ticket.code"
 CODE_LIVES = timedelta(seconds=60)
@@ -62,12 +63,14 @@ def find(key: str, *, purpose: str, runtime: Runtime) -> Ticket:
     try:
         secret = str(runtime.keys.serializer(_salt(purpose)).loads(key))
     except BadSignature:
+        refused(purpose, Why.UNKNOWN)
         raise NotFound(NO_LINK) from None
     digests = runtime.keys.digests(_salt(purpose), secret)
     ticket = db.session.scalars(
         select(Ticket).where(Ticket.digest.in_(digests), Ticket.purpose == purpose)
     ).one_or_none()
     if ticket is None:
+        refused(purpose, Why.UNKNOWN)
         raise NotFound(NO_LINK)
     return ticket
 
@@ -99,6 +102,7 @@ def refuse_spent(ticket: Ticket, *, now: datetime) -> None:
         Always the same sentence, whatever the cause.
     """
     if ticket.used_at is not None or ticket.voided_at is not None or now >= ticket.expires_at:
+        refused(ticket.purpose, _why(ticket))
         raise Gone(SPENT)
 
 
@@ -114,6 +118,7 @@ def use(ticket: Ticket, *, now: datetime) -> None:
         Ticket.id == ticket.id, Ticket.used_at.is_(None), Ticket.voided_at.is_(None), Ticket.expires_at > now
     )
     if not claimed(live.values(used_at=now, code_digest=None, code_challenge=None, code_expires_at=None)):
+        refused(ticket.purpose, Why.USED)
         raise Gone(SPENT)
 
 
@@ -148,6 +153,12 @@ def burn_code(code: str, *, runtime: Runtime) -> None:
 def challenge_of(verifier: str) -> str:
     """Return the challenge of a verifier: SHA-256, base64url without padding (RFC 7636, S256)."""
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+def _why(ticket: Ticket) -> Why:
+    if ticket.used_at is not None:
+        return Why.USED
+    return Why.EXPIRED if ticket.voided_at is None else Why.VOIDED
 
 
 def _salt(purpose: str) -> str:

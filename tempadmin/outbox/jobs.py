@@ -7,11 +7,14 @@ from datetime import timedelta
 from flask import Flask
 
 from tempadmin.jobs import Job, register
+from tempadmin.metrics.registry import registry
+from tempadmin.outbox import metrics
 from tempadmin.outbox.queue import deliver_due
 
 
 def init_app(app: Flask) -> None:
-    """Register the job."""
+    """Register the job, and what is measured of the queue."""
+    registry(app).sources.append(metrics.read)
     register(
         app,
         Job(

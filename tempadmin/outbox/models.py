@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Index, String, Text
+from sqlalchemy import Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tempadmin.db import Base, UtcDateTime
+
+_GIVEN_UP = text("sent_at IS NULL AND next_attempt_at IS NULL")
 
 
 class OutboxMessage(Base):
@@ -17,6 +19,7 @@ class OutboxMessage(Base):
     __table_args__ = (
         Index("ix_outbox_messages_next_attempt_at", "next_attempt_at"),
         Index("ix_outbox_messages_request_id", "request_id"),
+        Index("ix_outbox_messages_given_up", "created_at", sqlite_where=_GIVEN_UP, postgresql_where=_GIVEN_UP),
         {"sqlite_autoincrement": True},
     )
 

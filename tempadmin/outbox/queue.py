@@ -30,6 +30,7 @@ CLAIM = timedelta(seconds=60)
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(days=3)
 BATCH = 50
+POINTLESS = "pointless by the time it could be sent"
 
 log = structlog.get_logger()
 
@@ -103,7 +104,7 @@ def deliver(message_id: int, runtime: Runtime) -> bool:
     try:
         letter = _compose(message_id, runtime)
         if letter is None:
-            _settle(message_id, now=runtime.now(), error="pointless by the time it could be sent")
+            _settle(message_id, now=runtime.now(), error=POINTLESS)
             return False
         reach("before send")
         mailer(runtime.settings).send(recipient=recipient, letter=letter)

@@ -1,0 +1,36 @@
+"""How often jobs ended how, and for how long they worked; an index of the mails that were given up."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+COUNTS, SECONDS = ("runs_done", "runs_failed", "runs_lost"), ("seconds_done", "seconds_failed")
+GIVEN_UP = sa.text("sent_at IS NULL AND next_attempt_at IS NULL")
+
+
+def upgrade() -> None:
+    """Apply."""
+    for name in COUNTS:
+        op.add_column("job_states", sa.Column(name, sa.Integer(), server_default="0", nullable=False))
+    for name in SECONDS:
+        op.add_column("job_states", sa.Column(name, sa.Double(), server_default="0", nullable=False))
+    op.create_index(
+        "ix_outbox_messages_given_up",
+        "outbox_messages",
+        ["created_at"],
+        sqlite_where=GIVEN_UP,
+        postgresql_where=GIVEN_UP,
+    )
+
+
+def downgrade() -> None:
+    """Take back."""
+    op.drop_index("ix_outbox_messages_given_up", table_name="outbox_messages")
+    for name in (*SECONDS, *COUNTS):
+        op.drop_column("job_states", name)
