@@ -14,7 +14,6 @@ from typing import Any
 
 from argon2 import PasswordHasher
 from flask import Flask
-from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy import select
 
 from instances.models import VirtualInstance
@@ -24,6 +23,7 @@ from tempadmin.app import create_app
 from tempadmin.db import db, transaction
 from tempadmin.runtime import Runtime, current_runtime
 from tempadmin.settings import Settings
+from tests import once
 from tests.browser import Browser
 from tickets.models import AccessRequest
 
@@ -32,6 +32,8 @@ PASSWORD = "a sentence is a good password"
 SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 REASON = "The start page shows an empty banner."
 KEYS = ("k" * 32,)
+
+once.share()
 
 
 class FakeClock:
@@ -176,7 +178,7 @@ def make_world(folder: Path, *, clock: FakeClock | None = None, **changes: Any) 
     """Build an application on the database in a folder, for a fresh clock."""
     clock = clock or FakeClock()
     app = create_app(settings_for(folder, **changes), clock=clock)
-    app.jinja_env.bytecode_cache = _COMPILED
+    app.jinja_env.bytecode_cache = once.TEMPLATES
     return World(app, clock)
 
 
@@ -204,24 +206,6 @@ def _add(row: Any) -> Any:
     with transaction() as session:
         session.add(row)
     return row
-
-
-class _CompiledOnce(BytecodeCache):
-    """Templates that one test's application compiled serve all others: a fifth of the suite's time (measured)."""
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], bytes] = {}
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        kept = self._kept.get((bucket.key, bucket.checksum))
-        if kept is not None:
-            bucket.bytecode_from_string(kept)
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        self._kept[bucket.key, bucket.checksum] = bucket.bytecode_to_string()
-
-
-_COMPILED = _CompiledOnce()
 
 
 @cache
