@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from instances.models import VirtualInstance
 from tempadmin.db import db
 from tempadmin.serving import upgrade_database
 from tests import postgresql
+from tests.handed_on import HandedOn
 from tests.world import World, make_world
 
 os.environ.pop("FLASK_DEBUG", None)
@@ -82,16 +84,23 @@ def empty_postgresql(cluster: postgresql.Cluster, tmp_path_factory: pytest.TempP
     return name
 
 
+@pytest.fixture(scope="session")
+def handed_on(cluster: postgresql.Cluster) -> Iterator[HandedOn]:
+    """Where tests take a copy of a PostgreSQL database from, and give it back."""
+    with closing(HandedOn(cluster)) as databases:
+        yield databases
+
+
 @pytest.fixture
 def database_url(database: str, request: pytest.FixtureRequest) -> Iterator[str | None]:
     """Where processes of their own find a database at this version's schema; ``None``: a file in their folder."""
     if database == SQLITE:
         yield None
         return
-    server = request.getfixturevalue("cluster")
-    name = server.new_database(request.getfixturevalue("empty_postgresql"))
-    yield server.url(name)
-    server.drop(name)
+    databases: HandedOn = request.getfixturevalue("handed_on")
+    name = databases.take(request.getfixturevalue("empty_postgresql"))
+    yield databases.cluster.url(name)
+    databases.give_back(name)
 
 
 @pytest.fixture
@@ -105,10 +114,10 @@ def build(tmp_path: Path, database: str, request: pytest.FixtureRequest) -> Iter
         new = copy_of is not None or not data.exists()
         data.mkdir(exist_ok=True)
         if database == POSTGRESQL and "database_url" not in changes:
-            server = request.getfixturevalue("cluster")
+            databases: HandedOn = request.getfixturevalue("handed_on")
             if new:
-                names[data] = server.new_database(copy_of or request.getfixturevalue("empty_postgresql"))
-            changes["database_url"] = server.url(names[data])
+                names[data] = databases.take(copy_of or request.getfixturevalue("empty_postgresql"))
+            changes["database_url"] = databases.cluster.url(names[data])
         elif new and copy_of is None:
             shutil.copy(request.getfixturevalue("empty_sqlite"), data / "tempadmin.db")
         world = make_world(data, **changes)
@@ -124,7 +133,7 @@ def build(tmp_path: Path, database: str, request: pytest.FixtureRequest) -> Iter
         db.engine.dispose()
         context.pop()
     for name in names.values():
-        request.getfixturevalue("cluster").drop(name)
+        request.getfixturevalue("handed_on").give_back(name)
 
 
 @pytest.fixture

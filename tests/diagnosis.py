@@ -18,7 +18,7 @@ from tempadmin.clock import SystemClock
 from tempadmin.db import db
 from tempadmin.jobs import jobs
 from tests.conftest import POSTGRESQL, Build
-from tests.postgresql import Cluster
+from tests.handed_on import HandedOn
 from tests.world import CONSOLE, KEYS, FakeClock, World
 
 
@@ -57,10 +57,10 @@ def healthy_world(build: Build, request: pytest.FixtureRequest) -> World:
     shutil.copytree(folder, data)
     changes: dict[str, Any] = {"clock": FakeClock()}
     if kind == POSTGRESQL:
-        cluster = request.getfixturevalue("cluster")
-        copy = cluster.new_database(name)
-        request.addfinalizer(lambda: _drop(cluster, copy))
-        changes["database_url"] = cluster.url(copy)
+        databases = request.getfixturevalue("handed_on")
+        copy = databases.take(name)
+        request.addfinalizer(lambda: _give_back(databases, copy))
+        changes["database_url"] = databases.cluster.url(copy)
     changes["clock"].time = moment
     world = build("healthy", **changes)
     world.clock.time = SystemClock().now()
@@ -70,10 +70,10 @@ def healthy_world(build: Build, request: pytest.FixtureRequest) -> World:
     return world
 
 
-def _drop(cluster: Cluster, name: str) -> None:
+def _give_back(databases: HandedOn, name: str) -> None:
     db.session.remove()
     db.engine.dispose()
-    cluster.drop(name)
+    databases.give_back(name)
 
 
 def _play(build: Build, request: pytest.FixtureRequest) -> tuple[Path, str, datetime]:

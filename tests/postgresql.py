@@ -41,10 +41,12 @@ class Cluster:
 
     def run(self, statement: str) -> None:
         """Run one statement as the superuser."""
-        with psycopg.connect(
-            host="127.0.0.1", port=self.port, user=self.user, dbname="postgres", autocommit=True
-        ) as one:
+        with self.connect("postgres") as one:
             one.execute(statement)
+
+    def connect(self, database: str) -> psycopg.Connection:
+        """One more connection, as the superuser; each of its statements is a transaction."""
+        return psycopg.connect(host="127.0.0.1", port=self.port, user=self.user, dbname=database, autocommit=True)
 
 
 def available() -> bool:
@@ -70,6 +72,7 @@ def cluster(*, fsync: str = "off") -> Iterator[Cluster]:
         "port": str(port),
         "unix_socket_directories": str(folder),
         "fsync": fsync,
+        "autovacuum": fsync,  # no test lives long enough to need it
         "max_connections": "300",
         "shared_buffers": "64MB",
     }
