@@ -132,7 +132,7 @@ class SchedulerProcess:
         self._say_whether_cleanup_is_enabled()
 
     def stop(self, *, grace: timedelta = GRACE) -> None:
-        """Begin nothing new, let what runs finish for a while, give the lease back."""
+        """Begin nothing new, let what runs finish for a while, look once more as at a heartbeat, give the lease back."""
         with self._changed:
             self._stopping = True
             self._enough.set()
@@ -213,6 +213,8 @@ class SchedulerProcess:
     def _give_back(self, epoch: int) -> None:
         try:
             with self._app.app_context():
+                for look in beats(self._app):
+                    look(current_runtime())
                 lease.release(holder=self.holder, epoch=epoch, runtime=current_runtime())
         except Exception as error:
             log.exception("scheduler.lease_not_released", error=type(error).__name__)

@@ -24,7 +24,13 @@ from tempadmin.settings import DEFAULT_MODULES, SettingsError, load_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-GROUND_FLOOR = ("tempadmin.serving", "tempadmin.accounts.cli", "tempadmin.audit.cli", "tempadmin.doctor.cli")
+GROUND_FLOOR = (
+    "tempadmin.serving",
+    "tempadmin.backup.cli",
+    "tempadmin.accounts.cli",
+    "tempadmin.audit.cli",
+    "tempadmin.doctor.cli",
+)
 
 data_option = click.option(
     "--data",

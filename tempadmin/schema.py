@@ -22,6 +22,9 @@ from tempadmin.db import db
 MIGRATIONS = Path(__file__).parent / "migrations"
 ALEMBIC_TABLE = "alembic_version"
 TEMPORARY_SCHEMA = re.compile(r'"?pg_temp_[0-9]+"?\.')
+# PostgreSQL casts a list of words as a whole; once it was dumped and restored, word by word (measured).
+WORD, WORDS = r"('[^']*'::character varying)", r"(ARRAY\[[^]]*\])"
+CASTS = (re.compile(rf"(?:\({WORD}\)|{WORD})::text\b"), re.compile(rf"(?:\({WORDS}\)|{WORDS})::text\[\]"))
 
 Table = dict[str, str]
 """What a table is made of, each part by its name (``column email``), in words that can be compared."""
@@ -200,5 +203,7 @@ def _index(index: ReflectedIndex) -> str:
 
 
 def _plain(sql: str) -> str:
-    """Return SQL on one line, without the name of the schema that the scratch tables lie in."""
+    """Return SQL on one line, without the scratch tables' schema, and its casts of words in one way."""
+    for cast in CASTS:
+        sql = cast.sub(r"\1\2", sql)
     return " ".join(TEMPORARY_SCHEMA.sub("", sql).split())

@@ -7,7 +7,7 @@ of one that may still be in a customer's directory. So everything that was under
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -27,7 +27,7 @@ from tempadmin.outbox.models import OutboxMessage
 from tempadmin.runtime import Runtime, application
 from tempadmin.web.context import instance_source
 
-EXTENSION = "tempadmin.begin_anew"
+EXTENSION, LEFT_OVER = "tempadmin.begin_anew", "tempadmin.left_over"
 REASON = "restored"
 GAP = 1_000_000
 """More rows than any table got between a backup and its loss; every id after this one was never given before."""
@@ -54,6 +54,11 @@ class Anew:
 def parts(app: Flask) -> list[Part]:
     """Return what modules do when a database begins anew; called after the factors and before sessions are locked."""
     return cast("list[Part]", app.extensions.setdefault(EXTENSION, []))
+
+
+def left_over(app: Flask) -> list[Callable[[Runtime], Iterable[str]]]:
+    """Return what modules have to say of accounts that are still to be removed, one line each."""
+    return cast("list[Callable[[Runtime], Iterable[str]]]", app.extensions.setdefault(LEFT_OVER, []))
 
 
 @retried_once
