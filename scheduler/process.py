@@ -132,7 +132,7 @@ class SchedulerProcess:
         self._say_whether_cleanup_is_enabled()
 
     def stop(self, *, grace: timedelta = GRACE) -> None:
-        """Begin nothing new, let what runs finish for a while, look once more as at a heartbeat, give the lease back."""
+        """Begin nothing new, let what runs finish for a while, do a last beat's work, give the lease back."""
         with self._changed:
             self._stopping = True
             self._enough.set()
