@@ -55,8 +55,7 @@ def demo(context: click.Context, data: Path | None, port: int | None, *, as_json
         settings, people = prepare(folder, port=port)
         world = described(settings, people)
         click.echo(json.dumps(world) if as_json else poster(settings, world))
-        only_warnings()
-        serve(settings, host="127.0.0.1", port=port)
+        serve(settings, host="127.0.0.1", port=port, quietly=True)
 
 
 @demo.command("codes")

@@ -17,7 +17,7 @@ from tempadmin.backup import watch
 from tempadmin.cli import data_option, reported, with_app
 from tempadmin.db import db
 from tempadmin.jobs import Stopper, background, before_serving
-from tempadmin.logs import log
+from tempadmin.logs import log, only_warnings
 from tempadmin.metrics import workers
 from tempadmin.runtime import Runtime, application, current_runtime
 from tempadmin.schema import MIGRATIONS, is_newer, why_unusable
@@ -53,8 +53,13 @@ def upgrade_database() -> None:
     command.upgrade(config, "head")
 
 
-def serve(settings: Settings, *, host: str, port: int) -> None:
+def serve(settings: Settings, *, host: str, port: int, quietly: bool = False) -> None:
     """Serve until SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    quietly
+        Log warnings and errors only: a person reads this terminal.
 
     Raises
     ------
@@ -67,6 +72,8 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
     if settings.measures:
         workers.prepare(settings.data)
     app = create_app(settings)
+    if quietly:
+        only_warnings()
     with app.app_context():
         try:
             if (problem := why_unusable()) is not None:

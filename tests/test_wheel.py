@@ -178,3 +178,4 @@ def test_the_installed_demo_serves_from_an_empty_folder(demo: Demo) -> None:
         assert status(f"{instance['url'].rstrip('/')}/login") == 200
     demo.stop()
     assert status(f"{console}/healthz") is None
+    assert demo.log.read_text() == ""  # a person reads this terminal

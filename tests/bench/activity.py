@@ -53,7 +53,6 @@ def measure(kind: str) -> Figures:
     with tempfile.TemporaryDirectory() as folder, _database(kind) as url:
         values = server.settings_for(Path(folder), 8000, url)
         (cookie,) = server.prepare(Settings(**values), operators=1)  # type: ignore[arg-type]
-        only_warnings()
         request_id, inside, admin = _enter(Path(folder), values, cookie)
         figures = _side_by_side(values, inside)
         _add(values, request_id, MUCH)
@@ -76,6 +75,7 @@ def _database(kind: str) -> Iterator[str | None]:
 @contextmanager
 def _app(values: dict[str, str]) -> Iterator[Flask]:
     app = create_app(Settings(**values))  # type: ignore[arg-type]
+    only_warnings()  # standard output is the bench's own
     with app.app_context():
         yield app
         db.session.remove()
@@ -86,6 +86,7 @@ def _enter(folder: Path, values: dict[str, str], cookie: str) -> tuple[int, str,
     """Walk in, and sign the customer's administrator in; return the request, and the cookies of both."""
     changes: dict[str, Any] = {**values, "secret_keys": (values["secret_keys"],)}
     world = make_world(folder, **changes)
+    only_warnings()
     with world.app.app_context():
         world.clock.time = SystemClock().now()
         browser = Counting(world.app, CONSOLE)
@@ -215,7 +216,6 @@ def _export(values: dict[str, str], request_id: int, cookie: str, form: str) -> 
 
 
 def _read_whole(values: dict[str, str], request_id: int, cookie: str, form: str) -> None:
-    only_warnings()
     with _app(values) as app:
         public_id = db.session.get_one(AccessRequest, request_id).public_id
         client = WsgiClient(app)
