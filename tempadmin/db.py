@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar, cast
 
 from flask import Flask, current_app
-from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import DateTime, Dialect, Engine, MetaData, Update, event, inspect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
@@ -24,6 +23,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 from tempadmin import failpoints
+from tempadmin.database import Database
 from tempadmin.errors import Unreadable
 
 LOCK_TIMEOUT_SECONDS = 5
@@ -50,7 +50,7 @@ class Base(DeclarativeBase):
     )
 
 
-db = SQLAlchemy(model_class=Base)
+db = Database(model_class=Base)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
