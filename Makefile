@@ -7,6 +7,8 @@ UV          ?= uv
 VENV        ?= .venv
 DATA        ?= demo-data
 DEMO_ARGS   ?=
+SECONDS     ?= 60
+SEED        ?=
 # Four processes, on two cores too: many tests wait, for a killed server to heal or a browser to paint.
 PYTEST_ARGS ?= -n 4 --dist loadfile
 
@@ -18,7 +20,7 @@ PINS    := $(UV) pip compile pyproject.toml --no-config --quiet --universal --py
            --extra postgresql --extra redis --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
            --custom-compile-command 'make constraints' $(UPGRADE)
 
-.PHONY: demo test check lint guards bench clean constraints
+.PHONY: demo test check lint guards bench chaos clean constraints
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -44,6 +46,11 @@ guards: $(STAMPS)/dev
 # Medians of one run on this machine; asserts nothing.
 bench: $(STAMPS)/dev
 	$(BIN)/python -m tests.bench.bench
+
+# People at work while servers, schedulers and the database are killed, stopped and cut off; fails when a promise breaks.
+# `make chaos SECONDS=600`; a seed that was printed is played again by SEED=….
+chaos: $(STAMPS)/dev
+	$(BIN)/python -m tests.chaos.run --seconds $(SECONDS) --seed '$(SEED)'
 
 clean:
 	rm -rf $(VENV) dist build artefacts .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -28,6 +28,8 @@ Build = Callable[..., World]
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a developer in a hurry choose one database; the default is what CI runs."""
     parser.addoption("--databases", default="sqlite,postgresql", help="sqlite,postgresql")
+    parser.addoption("--chaos-seconds", default="60", help="how long tests/chaos breaks things")
+    parser.addoption("--chaos-seed", default="", help="what it tries; printed when a promise breaks")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

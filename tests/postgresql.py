@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -49,13 +51,53 @@ class Cluster:
         return psycopg.connect(host="127.0.0.1", port=self.port, user=self.user, dbname=database, autocommit=True)
 
 
+class RunningCluster(Cluster):
+    """A server of ours, which can be made to crash."""
+
+    def __init__(self, port: int, user: str, command: list[str], folder: Path) -> None:
+        super().__init__(port, user)
+        self._command, self._folder = command, folder
+        self._server = self._start()
+
+    def restart_immediately(self) -> None:
+        """Have it crash, as ``pg_ctl restart -m immediate`` does, and recover; what it acknowledged is still there."""
+        self._end(signal.SIGQUIT)
+        self._server = self._start()
+
+    def stop(self) -> None:
+        """End it; immediately when it takes long."""
+        try:
+            self._end(signal.SIGTERM)
+        except subprocess.TimeoutExpired:
+            self._end(signal.SIGQUIT)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with (self._folder / "log").open("ab") as log:
+            server = subprocess.Popen(self._command, stdout=log, stderr=log, cwd=self._folder)
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.run("SELECT 1")
+            except psycopg.OperationalError:
+                if server.poll() is not None or time.monotonic() > deadline:
+                    server.kill()
+                    raise
+                threading.Event().wait(0.02)  # between two tries
+            else:
+                return server
+
+    def _end(self, how: signal.Signals) -> None:
+        self._server.send_signal(how)
+        self._server.wait(timeout=5 if how == signal.SIGTERM else 20)
+
+
 def available() -> bool:
     """Whether the server's programs are installed."""
     return bool(PROGRAMS)
 
 
 @contextmanager
-def cluster(*, fsync: str = "off") -> Iterator[Cluster]:
+def cluster(*, fsync: str = "off") -> Iterator[RunningCluster]:
     """Start a cluster; end it by its own process id. Nothing in it must outlive a test: only a bench wants fsync."""
     programs = PROGRAMS[-1].parent
     folder = Path(tempfile.mkdtemp(prefix="tempadmin-pg-"))
@@ -77,34 +119,15 @@ def cluster(*, fsync: str = "off") -> Iterator[Cluster]:
         "shared_buffers": "64MB",
     }
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [*as_user, str(programs / "postgres"), "-D", str(data), *options], stdout=log, stderr=log, cwd=folder
-        )
+    command = [*as_user, str(programs / "postgres"), "-D", str(data), *options]
     try:
-        found = Cluster(port, "tester")
-        _wait(found, server)
-        yield found
+        found = RunningCluster(port, "tester", command, folder)
+        try:
+            yield found
+        finally:
+            found.stop()
     finally:
-        server.terminate()
-        try:
-            server.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            server.send_signal(3)  # SIGQUIT: immediate shutdown
-            server.wait(timeout=20)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _wait(found: Cluster, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            found.run("SELECT 1")
-        except psycopg.OperationalError:
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise
-        else:
-            return
 
 
 def _free_port() -> int:
