@@ -13,6 +13,7 @@ from tickets import (
     console,
     demo,
     doctor,
+    doctor_directories,
     entry,
     invariants,
     jobs,
@@ -40,6 +41,7 @@ def init_app(app: Flask) -> None:
     jobs.init_app(app)
     demo.init_app(app)
     doctor.init_app(app)
+    doctor_directories.init_app(app)
     invariants.init_app(app)
     anew.init_app(app)
     metrics.init_app(app)

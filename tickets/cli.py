@@ -13,7 +13,7 @@ from tempadmin.cli import duration_option, with_app
 from tempadmin.runtime import Runtime
 from tickets.access_cli import access
 from tickets.policy_cli import policy
-from tickets.sweep import find_leftovers, sweep
+from tickets.sweep import ONLY_TOLD, find_leftovers, sweep
 
 
 def register(group: click.Group) -> None:
@@ -32,16 +32,24 @@ def cleanup(runtime: Runtime, min_age: timedelta | None, *, dry_run: bool, as_js
     """Remove whatever the other paths left behind."""
     age = runtime.settings.cleanup_min_age if min_age is None else min_age
     if dry_run:
-        found = list(find_leftovers(min_age=age, now=runtime.now()))
+        found = list(find_leftovers(min_age=age, runtime=runtime))
         if as_json:
-            rows = [{"account": one.account_name, "since": one.since.isoformat(), "why": one.why} for one in found]
+            rows = [
+                {"account": one.account_name, "since": one.since and one.since.isoformat(), "why": one.why}
+                for one in found
+            ]
             click.echo(json.dumps(rows, ensure_ascii=False))
             return
         for one in found:
-            click.echo(f"{one.account_name:<40} since {one.since:%Y-%m-%d %H:%M} UTC: {one.why}")
-        click.echo(f"{len(found)} would be removed." if found else "Nothing is left over.")
+            since = f" since {one.since:%Y-%m-%d %H:%M} UTC" if one.since else ""
+            click.echo(f"{one.account_name:<40}{since}: {one.why}")
+        number = sum(one.kind not in ONLY_TOLD for one in found)
+        click.echo(f"{number} would be removed." if number else "Nothing is left over.")
         return
-    gone, total = sweep(min_age=age, runtime=runtime)
-    click.echo(json.dumps({"removed": gone, "found": total}) if as_json else f"{gone} of {total} leftovers removed.")
-    if gone < total:
+    swept = sweep(min_age=age, runtime=runtime)
+    if as_json:
+        click.echo(json.dumps({"removed": swept.gone, "found": swept.found, "left_alone": swept.told}))
+    else:
+        click.echo("\n".join([f"{swept.gone} of {swept.found} leftovers removed.", *swept.told]))
+    if swept.gone < swept.found:
         sys.exit(1)

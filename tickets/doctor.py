@@ -10,16 +10,14 @@ from collections.abc import Iterator
 from flask import Flask
 from sqlalchemy import and_, func, or_, select
 
-from tempadmin.accounts.models import TEMPORARY, LoginSession, User
+from tempadmin.accounts.models import LoginSession
 from tempadmin.db import db
 from tempadmin.doctor.findings import Check, Finding, checks, error, ok
 from tempadmin.runtime import Runtime
-from tickets import doctor_answers, queries
-from tickets.models import KINDS, TEMPORARY_ADMIN, AccessRequest, Ticket
+from tickets import astray, doctor_answers, queries
+from tickets.models import KINDS, AccessRequest, Ticket
 from tickets.states import OPEN, WITH_TICKET, State
 
-WITH_ACCOUNT = (State.PROVISIONING, State.AWAITING_CONFIRMATION, State.READY, State.ACTIVE, State.ENDING)
-MADE = (State.AWAITING_CONFIRMATION, State.READY, State.ACTIVE)
 SWEEP = "run: tempadmin cleanup --min-age 0s"
 VERIFY = "somebody changed the database by hand: run tempadmin audit verify"
 
@@ -56,13 +54,7 @@ def unreadable() -> Iterator[Finding]:
 
 def accounts_astray() -> Iterator[Finding]:
     """Temporary accounts that nobody is entitled to (P1); an ended request is found by either end of the link."""
-    theirs = or_(
-        AccessRequest.id == User.access_request_id,
-        and_(AccessRequest.subject_id == User.id, AccessRequest.kind == TEMPORARY_ADMIN),
-    )
-    query = select(User, AccessRequest).outerjoin(AccessRequest, theirs).where(User.kind == TEMPORARY)
-    query = query.where(or_(AccessRequest.id.is_(None), AccessRequest.state.not_in(WITH_ACCOUNT)))
-    for user, request in db.session.execute(query.order_by(User.id)).all():
+    for user, request in astray.accounts_without_right():
         account = f"account {user.screen_name or user.id}"
         if request is None:
             yield error(f"{account} has no request", SWEEP)
@@ -74,18 +66,7 @@ def accounts_astray() -> Iterator[Finding]:
 
 def accounts_gone() -> Iterator[Finding]:
     """Open requests whose account is gone or another's."""
-    own = and_(
-        User.id == AccessRequest.subject_id,
-        User.kind == TEMPORARY,
-        User.access_request_id == AccessRequest.id,
-        User.instance_id == AccessRequest.instance_id,
-    )
-    gone = select(AccessRequest).outerjoin(User, own).where(AccessRequest.kind == TEMPORARY_ADMIN, User.id.is_(None))
-    missing = or_(
-        AccessRequest.state.in_(MADE),
-        and_(AccessRequest.state == State.PROVISIONING, AccessRequest.subject_id.is_not(None)),
-    )
-    for request in db.session.scalars(gone.where(missing).order_by(AccessRequest.id)):
+    for request in db.session.scalars(astray.requests_without_account()):
         yield error(f"request {request.public_id} is {_words(request)}, and its account is gone", how_to_end(request))
 
 
@@ -99,13 +80,7 @@ def nobody_inside() -> Iterator[Finding]:
 
 def sessions_astray() -> Iterator[Finding]:
     """Support sessions that live on beside a request that is not active; pages refuse them all the same (S20)."""
-    query = (
-        select(LoginSession, AccessRequest)
-        .outerjoin(AccessRequest, AccessRequest.id == LoginSession.access_request_id)
-        .where(LoginSession.access_request_id.is_not(None), LoginSession.ended_at.is_(None))
-        .where(or_(AccessRequest.id.is_(None), AccessRequest.state != State.ACTIVE))
-    )
-    for session, request in db.session.execute(query.order_by(LoginSession.id)).all():
+    for session, request in db.session.execute(astray.live_sessions_without_right()).all():
         lives = f"session {session.id} of {session.actor_name} lives, and its request"
         if request is None:
             yield error(f"{lives} does not exist", VERIFY)

@@ -177,12 +177,19 @@ def _claim(request_id: int, runtime: Runtime) -> _Removal | None:
         now = runtime.now()
         if request.state != State.ENDING or request.next_attempt_at is None or now < request.next_attempt_at:
             return None
-        request.next_attempt_at = now + 2 * _timeout(request.connector)
+        request.next_attempt_at = now + 2 * timeout_of(request.connector)
         counts = request.attempt_deadline is None or now >= request.attempt_deadline
         return _Removal(account_of(request), request.connector, counts)
 
 
-def _timeout(connector: str) -> timedelta:
+def growing_pause(failures: int) -> timedelta:
+    """Return how long to wait after so many failures: from 5 s to an hour, jittered (P11)."""
+    pause: timedelta = min(FIRST_PAUSE * 2 ** min(failures - 1, 12), LONGEST_PAUSE)
+    return pause * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load, hides nothing
+
+
+def timeout_of(connector: str) -> timedelta:
+    """Return how long a call of a connector may take; one that is missing fails at once."""
     try:
         return connector_for(connector).timeout
     except ConnectorError:  # the attempt itself will say so, and be noted as a failure
@@ -197,8 +204,7 @@ def _postpone(request_id: int, *, error: str, runtime: Runtime) -> None:
             return
         request.removal_failures += 1
         request.last_error = error[:300]
-        pause = min(FIRST_PAUSE * 2 ** min(request.removal_failures - 1, 12), LONGEST_PAUSE)
-        request.next_attempt_at = now + pause * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load, hides nothing
+        request.next_attempt_at = now + growing_pause(request.removal_failures)
         record(
             "access.removal_failed",
             instance_id=request.instance_id,

@@ -9,6 +9,7 @@ from flask import Flask
 from tempadmin.jobs import Job, register
 from tempadmin.runtime import EXTENSION, Runtime
 from tickets.expire import expire_due, retry_due
+from tickets.leftovers import remove_due
 from tickets.sweep import sweep
 
 
@@ -30,7 +31,7 @@ def init_app(app: Flask) -> None:
             name="removal",
             description="Goes on with making and removing accounts, until it is done",
             schedule=timedelta(seconds=5),
-            run=retry_due,
+            run=_go_on,
         ),
     )
     if runtime.settings.cleanup_enabled:
@@ -45,6 +46,11 @@ def init_app(app: Flask) -> None:
         )
 
 
+def _go_on(runtime: Runtime) -> str:
+    done, leftovers_gone = retry_due(runtime), remove_due(runtime)
+    return f"{done}, {leftovers_gone} leftovers gone" if leftovers_gone else done
+
+
 def _clean_up(runtime: Runtime) -> str:
-    gone, found = sweep(min_age=runtime.settings.cleanup_min_age, runtime=runtime)
-    return f"{gone} of {found} leftovers removed"
+    swept = sweep(min_age=runtime.settings.cleanup_min_age, runtime=runtime)
+    return "; ".join([f"{swept.gone} of {swept.found} leftovers removed", *swept.told])

@@ -20,7 +20,7 @@ from tempadmin.db import db, in_transaction, is_outage, transaction
 from tempadmin.errors import Conflict
 from tempadmin.failpoints import reach
 from tempadmin.runtime import Runtime
-from tickets import notices, tokens
+from tickets import leftovers, notices, tokens
 from tickets.end import account_of, begin_ending
 from tickets.machine import locked, move
 from tickets.models import CONFIRM, AccessRequest
@@ -65,7 +65,7 @@ def provision(*, request_id: int, runtime: Runtime) -> bool:
     if _succeeded(request_id, runtime):
         return True
     if _is_unwanted(request_id):
-        _remove_unwanted(attempt)
+        _remove_unwanted(attempt, runtime)
         _create_returned(request_id, attempt, runtime)
     return False
 
@@ -219,8 +219,16 @@ def _create_returned(request_id: int, attempt: _Attempt, runtime: Runtime) -> No
             request.attempt_deadline, request.next_attempt_at = None, runtime.now()
 
 
-def _remove_unwanted(attempt: _Attempt) -> None:
-    """Remove what a lost race made; the request is ending, so the job would do it too."""
+def _remove_unwanted(attempt: _Attempt, runtime: Runtime) -> None:
+    """Remove what a lost race made.
+
+    While its request is ending, the removal job does it too; where that has ended already, a note makes sure.
+    """
+    why = "it was made after its request had ended"
+    leftover_id = leftovers.note(attempt.account, connector=attempt.connector, why=why, runtime=runtime)
+    if leftover_id is not None:
+        leftovers.remove(leftover_id=leftover_id, runtime=runtime)
+        return
     try:
         reach("before remove")
         connector_for(attempt.connector).remove(attempt.account)

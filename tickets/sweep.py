@@ -1,57 +1,106 @@
-"""The clean-up job: the daily sweep of whatever the other paths left behind.
+"""The clean-up job: the daily sweep of whatever the other paths left behind, reconciliation included.
 
 It has no power of its own: it finds, says why, and then calls the same guarded ends and removals as every other
-path, each of which looks again under lock. A session that works within its limits is never touched (P10).
+path, each of which looks again under lock. A session that works within its limits is never touched (P10), and a
+directory that does not answer holds up nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
-from instances.connectors.base import Account, ConnectorError
-from instances.connectors.registry import connector_for
-from instances.models import VirtualInstance
-from tempadmin.accounts.models import TEMPORARY, User
-from tempadmin.audit.log import SERVICE, record
 from tempadmin.db import db, transaction
-from tempadmin.failpoints import reach
 from tempadmin.runtime import Runtime
+from tickets import astray, directories, reconcile
 from tickets.end import deprovision
 from tickets.expire import end_if_over, why_over
 from tickets.machine import locked
 from tickets.models import AccessRequest
 from tickets.states import State
 
+ONLY_TOLD = frozenset({"unproven", "silent"})
+
+log = structlog.get_logger()
+
 
 @dataclass(frozen=True, kw_only=True)
-class Leftover:
-    """Something to remove, and why."""
+class Remnant:
+    """Something that the other paths left behind, and why it should not be."""
 
     account_name: str
-    instance_id: int
-    request_id: int
-    user_id: int | None
-    since: datetime
+    since: datetime | None
     why: str
     kind: str
-    """``over`` (to be ended), ``ending`` (a removal to go on with) or ``orphan`` (an account whose request ended)."""
+    """``over`` (to be ended), ``ending`` (a removal to go on with), ``orphan`` (an account without a right to be),
+    ``gone`` (a request without its account), ``session``, ``ticket``, ``unproven`` and ``silent`` (only told of)."""
+    act: Callable[[Runtime], bool] | None = None
+    """Mends it and tells whether that is done; ``None`` where nobody should."""
 
 
-def find_leftovers(*, min_age: timedelta, now: datetime) -> Iterator[Leftover]:
-    """Yield what is left over for at least ``min_age``, oldest first within each kind; writes nothing."""
-    before = now - min_age
-    states = (State.AWAITING_CONFIRMATION, State.READY, State.ACTIVE)
-    still_open = select(AccessRequest).where(AccessRequest.state.in_(states)).order_by(AccessRequest.id)
+@dataclass(frozen=True, kw_only=True)
+class Swept:
+    """What a sweep came to."""
+
+    gone: int
+    found: int
+    """What there was to mend."""
+    told: tuple[str, ...]
+    """What was left alone, in words: accounts that are not proven ours, directories that did not answer."""
+
+
+def find_leftovers(*, min_age: timedelta, runtime: Runtime) -> Iterator[Remnant]:
+    """Yield what is left over, oldest first within each kind; writes nothing.
+
+    Parameters
+    ----------
+    min_age
+        What younger requests and accounts are about is left to the other paths.
+    """
+    before = runtime.now() - min_age
+    yield from _over(before)
+    yield from _ending(before)
+    yield from _orphans(before)
+    yield from _without_a_request()
+    yield from _elsewhere(before, runtime)
+
+
+def sweep(*, min_age: timedelta, runtime: Runtime) -> Swept:
+    """Mend what can be mended; one that fails keeps none of the others."""
+    found = list(find_leftovers(min_age=min_age, runtime=runtime))
+    gone = sum(_act(remnant, runtime) for remnant in found)
+    told = tuple(f"{one.account_name}: {one.why}" for one in found if one.kind in ONLY_TOLD)
+    return Swept(gone=gone, found=len(found) - len(told), told=told)
+
+
+def _act(remnant: Remnant, runtime: Runtime) -> bool:
+    if remnant.act is None:
+        return False
+    try:
+        return remnant.act(runtime) and remnant.kind != "unproven"
+    except OperationalError:
+        raise  # the database is away: the others would fail alike
+    except Exception:
+        db.session.rollback()
+        log.exception("cleanup.failed", account=remnant.account_name, kind=remnant.kind)
+        return False
+
+
+def _over(before: datetime) -> Iterator[Remnant]:
+    still_open = select(AccessRequest).where(AccessRequest.state.in_(astray.MADE)).order_by(AccessRequest.id)
     for request in db.session.scalars(still_open).all():
         reason = why_over(request, now=before)
         if reason is not None and request.state_since <= before:
-            yield _leftover(
-                request, request.state_since, f"is over ({reason.replace('_', ' ')}) and was not ended", "over"
-            )
+            why = f"is over ({reason.replace('_', ' ')}) and was not ended"
+            yield _remnant(request, request.state_since, why, "over", _end)
+
+
+def _ending(before: datetime) -> Iterator[Remnant]:
     ending = (
         select(AccessRequest)
         .where(AccessRequest.state == State.ENDING, AccessRequest.ending_at <= before)
@@ -60,79 +109,90 @@ def find_leftovers(*, min_age: timedelta, now: datetime) -> Iterator[Leftover]:
     for request in db.session.scalars(ending).all():
         failures = f"its removal failed {request.removal_failures} times: {request.last_error}"
         why = failures if request.removal_failures else "its removal was never finished"
-        yield _leftover(request, request.ending_at or request.state_since, why, "ending")
-    yield from _orphans(before)
+        yield _remnant(request, request.ending_at or request.state_since, why, "ending", _go_on)
 
 
-def sweep(*, min_age: timedelta, runtime: Runtime) -> tuple[int, int]:
-    """Remove every leftover; return how many are gone, and how many were found."""
-    found = list(find_leftovers(min_age=min_age, now=runtime.now()))
-    return sum(_remove(leftover, runtime) for leftover in found), len(found)
-
-
-def _remove(leftover: Leftover, runtime: Runtime) -> bool:
-    if leftover.kind == "over":
-        end_if_over(request_id=leftover.request_id, runtime=runtime)
-        return _is_ended(leftover.request_id)
-    if leftover.kind == "ending":
-        with transaction(as_service=True):
-            request = locked(leftover.request_id)
-            if request.state == State.ENDING:
-                request.next_attempt_at = runtime.now()
-        return deprovision(request_id=leftover.request_id, runtime=runtime) or _is_ended(leftover.request_id)
-    return _remove_orphan(leftover, runtime)
-
-
-def _orphans(before: datetime) -> Iterator[Leftover]:
+def _orphans(before: datetime) -> Iterator[Remnant]:
     """Yield temporary accounts whose request has ended or is gone: ours by record, never by name."""
-    query = (
-        select(User, AccessRequest.state)
-        .outerjoin(AccessRequest, AccessRequest.id == User.access_request_id)
-        .where(User.kind == TEMPORARY, User.created_at <= before)
-        .order_by(User.id)
-    )
-    for user, state in db.session.execute(query).all():
-        if state in (None, State.ENDED):
-            yield Leftover(
-                account_name=user.screen_name or f"account {user.id}",
-                instance_id=user.instance_id,
-                request_id=user.access_request_id or 0,
-                user_id=user.id,
-                since=user.created_at,
-                why="its request has ended" if state else "its request does not exist",
-                kind="orphan",
-            )
+    for user, request in astray.accounts_without_right():
+        if user.created_at <= before and (request is None or request.state == State.ENDED):
+            why = "its request does not exist" if request is None else "its request has ended"
+            user_id, name = user.id, user.screen_name or f"account {user.id}"
+
+            def act(runtime: Runtime, user_id: int = user_id, why: str = why) -> bool:
+                return reconcile.remove_account(user_id=user_id, why=why, runtime=runtime)
+
+            yield Remnant(account_name=name, since=user.created_at, why=why, kind="orphan", act=act)
 
 
-def _remove_orphan(leftover: Leftover, runtime: Runtime) -> bool:
-    user = db.session.get(User, leftover.user_id)
-    if user is None:
-        return True
-    instance = db.session.get_one(VirtualInstance, user.instance_id)
-    account = Account(
-        instance_id=user.instance_id,
-        user_id=user.id,
-        request_id=user.access_request_id or 0,
-        name=user.screen_name or "",
-        email=user.email,
-        marker="",
-    )
-    try:
-        reach("before remove")
-        connector_for(instance.connector).remove(account)
-        reach("after remove")
-    except ConnectorError:
-        return False
-    with transaction(as_service=True):
-        record(
-            "access.orphan_removed",
-            instance_id=account.instance_id,
-            actor=SERVICE,
-            at=runtime.now(),
-            request_id=account.request_id or None,
-            account=account.name,
+def _without_a_request() -> Iterator[Remnant]:
+    """Yield requests whose account is gone, and sessions and tickets that no request stands behind."""
+    for request in db.session.scalars(astray.requests_without_account()).all():
+        yield _remnant(request, request.state_since, "its account is gone", "gone", reconcile.end_gone)
+    for session, _request in db.session.execute(astray.live_sessions_without_right()).all():
+        session_id = session.id
+
+        def revoke(runtime: Runtime, session_id: int = session_id) -> bool:
+            return reconcile.revoke_session(session_id=session_id, runtime=runtime)
+
+        why = "lives on beside a request that is not active"
+        name = f"session of {session.actor_name}"
+        yield Remnant(account_name=name, since=session.created_at, why=why, kind="session", act=revoke)
+    for ticket, _request in db.session.execute(astray.live_tickets_without_right()).all():
+        ticket_id = ticket.id
+
+        def void(runtime: Runtime, ticket_id: int = ticket_id) -> bool:
+            return reconcile.void_ticket(ticket_id=ticket_id, runtime=runtime)
+
+        why = "lives on beside a request that does not wait for it"
+        yield Remnant(
+            account_name=f"{ticket.purpose} ticket {ticket.id}",
+            since=ticket.issued_at,
+            why=why,
+            kind="ticket",
+            act=void,
         )
-    return True
+
+
+def _elsewhere(before: datetime, runtime: Runtime) -> Iterator[Remnant]:
+    """Yield what the directories elsewhere have too much, have lost, or do not say."""
+    for reading in directories.read_all(runtime):
+        if reading.error is not None:
+            why = f"its directory was not read: {reading.error}"
+            yield Remnant(account_name=reading.instance_name, since=None, why=why, kind="silent")
+        for request in reading.gone:
+            yield _remnant(
+                request, request.state_since, "its directory has no such account", "gone", reconcile.end_gone
+            )
+        for stray in reading.strays:
+            if stray.account is None:
+                yield _stray(stray, "unproven")
+            elif stray.since is None or stray.since <= before:
+                yield _stray(stray, "orphan")
+
+
+def _stray(stray: directories.Stray, kind: str) -> Remnant:
+    def act(runtime: Runtime) -> bool:
+        if kind == "orphan":
+            return reconcile.remove_stray(stray, runtime=runtime)
+        reconcile.tell_unproven(stray, runtime=runtime)
+        return True
+
+    name = f"{stray.name} at {stray.place.instance_name}"
+    return Remnant(account_name=name, since=stray.since, why=stray.why, kind=kind, act=act)
+
+
+def _end(*, request_id: int, runtime: Runtime) -> bool:
+    end_if_over(request_id=request_id, runtime=runtime)
+    return _is_ended(request_id)
+
+
+def _go_on(*, request_id: int, runtime: Runtime) -> bool:
+    with transaction(as_service=True):
+        request = locked(request_id)
+        if request.state == State.ENDING:
+            request.next_attempt_at = runtime.now()
+    return deprovision(request_id=request_id, runtime=runtime) or _is_ended(request_id)
 
 
 def _is_ended(request_id: int) -> bool:
@@ -140,13 +200,12 @@ def _is_ended(request_id: int) -> bool:
     return db.session.scalar(select(AccessRequest.state).where(AccessRequest.id == request_id)) == State.ENDED
 
 
-def _leftover(request: AccessRequest, since: datetime, why: str, kind: str) -> Leftover:
-    return Leftover(
-        account_name=request.account_name or f"request {request.public_id}",
-        instance_id=request.instance_id,
-        request_id=request.id,
-        user_id=request.subject_id,
+def _remnant(request: AccessRequest, since: datetime, why: str, kind: str, use_case: Callable[..., bool]) -> Remnant:
+    name, request_id = request.account_name or f"request {request.public_id}", request.id
+    return Remnant(
+        account_name=name,
         since=since,
         why=why,
         kind=kind,
+        act=lambda runtime: use_case(request_id=request_id, runtime=runtime),
     )

@@ -51,6 +51,8 @@ class ConnectorError(Exception):
 class Connector(Protocol):
     """One kind of directory."""
 
+    elsewhere: bool
+    """Whether the accounts are kept outside our own tables, so that only the directory itself can say what it has."""
     timeout: timedelta
     """How long one call may take; a create that was begun may take effect until twice this has passed."""
 

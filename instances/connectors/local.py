@@ -24,6 +24,7 @@ BATCH = 100
 class LocalConnector:
     """Makes and removes accounts in the embedded directory."""
 
+    elsewhere = False
     timeout = timedelta(seconds=5)
 
     def create(self, account: Account, *, still_wanted: Callable[[], None]) -> None:

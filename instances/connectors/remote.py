@@ -20,6 +20,7 @@ from tempadmin.runtime import current_runtime
 class RemoteConnector(ABC):
     """A directory elsewhere. The account's reserved row is ours; it is made before and deleted after the other."""
 
+    elsewhere = True
     timeout = timedelta(seconds=5)
 
     def __init__(self) -> None:

@@ -64,7 +64,7 @@ def test_the_dry_run_says_what_it_would_remove_and_why_and_removes_nothing(
     assert [row["account"] for row in json.loads(command("cleanup", "--dry-run", "--json").stdout)] == [name]
     assert accounts() == [name]
     assert world.request(request_id).state == State.ACTIVE
-    assert json.loads(command("cleanup", "--json").stdout) == {"removed": 1, "found": 1}
+    assert json.loads(command("cleanup", "--json").stdout) == {"removed": 1, "found": 1, "left_alone": []}
     assert accounts() == []
     assert "Nothing is left over." in command("cleanup", "--dry-run").stdout
 
@@ -72,7 +72,11 @@ def test_the_dry_run_says_what_it_would_remove_and_why_and_removes_nothing(
 @pytest.mark.parametrize("age", ["96h", "4d", "345600", "P4D"])
 def test_a_leftover_younger_than_the_age_is_left_alone(inside: AccessRequest, command: Command, age: str) -> None:
     """The age is a duration: hours, days, seconds or ISO 8601."""
-    assert json.loads(command("cleanup", "--min-age", age, "--json").stdout) == {"removed": 0, "found": 0}
+    assert json.loads(command("cleanup", "--min-age", age, "--json").stdout) == {
+        "removed": 0,
+        "found": 0,
+        "left_alone": [],
+    }
     assert len(accounts()) == 1
 
 

@@ -18,14 +18,20 @@ from tests.world import World
 from tickets.expire import end_if_over
 from tickets.models import AccessRequest, Ticket
 from tickets.states import EndReason, State
-from tickets.sweep import Leftover, find_leftovers, sweep
+from tickets.sweep import Remnant, find_leftovers, sweep
 
 DAY = timedelta(hours=24)
 
 
-def found(world: World, min_age: timedelta = DAY) -> list[Leftover]:
+def found(world: World, min_age: timedelta = DAY) -> list[Remnant]:
     db.session.rollback()
-    return list(find_leftovers(min_age=min_age, now=world.clock.now()))
+    return list(find_leftovers(min_age=min_age, runtime=world.runtime))
+
+
+def swept(world: World, min_age: timedelta) -> tuple[int, int]:
+    """How much is gone of how much."""
+    outcome = sweep(min_age=min_age, runtime=world.runtime)
+    return outcome.gone, outcome.found
 
 
 def temporary_accounts() -> int:
@@ -51,7 +57,7 @@ def test_an_access_that_was_over_and_not_ended_is_removed(world: World, acme: Vi
     (leftover,) = found(world)
     assert leftover.account_name == request.account_name
     assert "time limit" in leftover.why
-    assert sweep(min_age=DAY, runtime=world.runtime) == (1, 1)
+    assert swept(world, DAY) == (1, 1)
     assert temporary_accounts() == 0
     assert world.request(request.id).end_reason == EndReason.TIME_LIMIT
     assert found(world) == []
@@ -66,11 +72,11 @@ def test_a_removal_that_never_came_through_is_gone_on_with(world: World, acme: V
     ada.post("http://acme.localhost:8000/support-session/leave", follow=True)
     assert world.request(request.id).state == State.ENDING
     world.clock.advance(days=2)
-    assert sweep(min_age=DAY, runtime=world.runtime) == (0, 1)
+    assert swept(world, DAY) == (0, 1)
     (leftover,) = found(world)
     assert "failed" in leftover.why
     stubborn.obeys = True
-    assert sweep(min_age=DAY, runtime=world.runtime) == (1, 1)
+    assert swept(world, DAY) == (1, 1)
     assert world.request(request.id).state == State.ENDED
     assert temporary_accounts() == 0
 
@@ -83,7 +89,7 @@ def test_an_account_whose_request_is_gone_is_removed(world: World, acme: Virtual
         session.execute(delete(AccessRequest).where(AccessRequest.id == request.id))
     world.clock.advance(days=2)
     assert [one.kind for one in found(world)] == ["orphan"]
-    assert sweep(min_age=DAY, runtime=world.runtime) == (1, 1)
+    assert swept(world, DAY) == (1, 1)
     assert temporary_accounts() == 0
 
 
@@ -95,7 +101,7 @@ def test_p10_young_leftovers_and_people_at_work_are_left_alone(world: World, acm
         world.clock.advance(minutes=29)
         assert ada.get("http://acme.localhost:8000/users").status_code == 200
     assert found(world, timedelta(seconds=1)) == []
-    assert sweep(min_age=timedelta(seconds=1), runtime=world.runtime) == (0, 0)
+    assert swept(world, timedelta(seconds=1)) == (0, 0)
     assert world.request(request.id).state == State.ACTIVE
     world.clock.advance(hours=5)
     assert found(world, DAY) == []
