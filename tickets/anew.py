@@ -34,5 +34,5 @@ def begin_anew(actor: Actor, now: datetime) -> dict[str, int]:
 
 def accounts_left(runtime: Runtime) -> Iterator[str]:
     """Say which accounts are to go, of requests that are over and of none."""
-    for leftover in find_leftovers(min_age=timedelta(0), now=runtime.now()):
+    for leftover in find_leftovers(min_age=timedelta(0), runtime=runtime):
         yield f"{leftover.account_name}: {leftover.why}"
