@@ -19,7 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from tempadmin.db import db
-from tempadmin.metrics import workers
+from tempadmin.metrics import clock, workers
 from tempadmin.metrics.registry import Figure, Reading, Tally, registry
 from tempadmin.runtime import current_runtime
 
@@ -79,7 +79,7 @@ class Exposition:
         everything = True
         with self._app.app_context():
             runtime = current_runtime()
-            for source in [_bounded, *registry(self._app).sources]:
+            for source in [_bounded, clock.read, *registry(self._app).sources]:
                 try:
                     yield from list(source(runtime))
                 except Exception as error:  # noqa: BLE001 - a row that cannot be read, a server that is away
