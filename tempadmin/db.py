@@ -153,8 +153,8 @@ def transaction(*, as_service: bool = False) -> Iterator[Session]:
         reach("before commit")
         session.commit()
     except BaseException:
+        session.info.clear()  # first: a rollback over a connection that died raises
         session.rollback()
-        session.info.clear()
         raise
     afterwards: list[Callable[[], None]] = session.info.pop(AFTER_COMMIT, [])
     session.info.clear()

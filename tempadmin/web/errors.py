@@ -72,7 +72,17 @@ def init_app(app: Flask) -> None:
 
 
 def page(status: int, message: str, *, title: str | None = None, action: Action | None = None) -> Response:
-    """Render the error page."""
+    """Render the error page; without the person's name where the database goes away just then."""
+    try:
+        return _render(status, message, title=title, action=action)
+    except SQLAlchemyError as error:
+        if not is_outage(error):
+            raise
+        _know_nobody()
+        return _render(status, message, title=title, action=action)
+
+
+def _render(status: int, message: str, *, title: str | None, action: Action | None) -> Response:
     db.session.rollback()
     g.setdefault("instance", None)
     _forget_if_over()
