@@ -22,6 +22,7 @@ from tempadmin.metrics import workers
 from tempadmin.runtime import Runtime, application, current_runtime
 from tempadmin.schema import MIGRATIONS, is_newer, why_unusable
 from tempadmin.settings import Settings, SettingsError, load_settings
+from tempadmin.worker import Worker
 
 THREADS = 4
 
@@ -109,7 +110,7 @@ class _Server(BaseApplication):
         options: dict[str, Any] = {
             "bind": [self._address, *filter(None, [self._settings.metrics_listen])],
             "workers": self._settings.workers,
-            "worker_class": "gthread",
+            "worker_class": Worker,
             "threads": THREADS,
             "preload_app": True,
             "control_socket_disable": True,

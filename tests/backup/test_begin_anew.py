@@ -24,6 +24,7 @@ from tempadmin.db import db, transaction
 from tempadmin.jobs import jobs
 from tempadmin.outbox.models import OutboxMessage
 from tempadmin.web.context import instance_source
+from tempadmin.web.security import SESSION_COOKIE
 from tests.backup.conftest import Back
 from tests.tempadmin.test_enrolment import ADA
 from tests.tickets.evidence import Inside, assert_gone, assert_refused, faults, go_inside, thief
@@ -43,6 +44,7 @@ class Before:
     confirmation: str
     enrolment: str
     code: str
+    console: str
 
 
 @pytest.fixture
@@ -53,6 +55,8 @@ def before(world: World, acme: VirtualInstance, take: Take) -> Before:
     home = instance_source().default()
     assert home is not None
     inside = go_inside(world)
+    console = inside.ada.cookie(SESSION_COOKIE, "localhost")
+    assert console is not None
     enrolment = invitations.link(
         home, reset_factor(instance_id=home.id, email="ben@operator.example", runtime=world.runtime)
     )
@@ -66,7 +70,7 @@ def before(world: World, acme: VirtualInstance, take: Take) -> Before:
     inside.ada.get(f"{CONSOLE}/logout")
     inside.ada.post(f"{CONSOLE}/logout")
     back()
-    return Before(inside, requests, link, confirmation, enrolment, code)
+    return Before(inside, requests, link, confirmation, enrolment, code, console)
 
 
 def end_from_console(world: World, inside: Inside, request_id: int) -> None:
@@ -89,7 +93,7 @@ def test_p3_a_restored_database_opens_nothing_for_an_old_cookie_or_link(world: W
     """Support session, console session, confirmation, one-time link, enrolment link: none is served."""
     anew(world)
     assert_refused(thief(world, before.inside.cookie))
-    assert before.inside.ada.get(f"{CONSOLE}/access").status_code == 302
+    assert thief(world, before.console, CONSOLE).get(f"{CONSOLE}/access").status_code == 302
     ada = world.signed_in()
     for link in (before.inside.link, before.link):
         assert ada.get(link, follow=True).status_code in (404, 410), ada.trail

@@ -1,0 +1,108 @@
+"""SIGTERM under load: what was begun is finished and answered whole, the job too, and the lease is given back."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tempadmin.clock import steady_seconds
+from tests.bad_days import slowly
+from tests.bad_days.crowd import CUT, UNANSWERED, Crowd
+from tests.tickets.servers import PROGRAM, START_SECONDS, Server, wait_for
+
+GRACE_SECONDS = 20
+
+
+@pytest.fixture
+def server(tmp_path: Path, database_url: str | None) -> Iterator[Server]:
+    """Two workers with four threads each, eight operators, and a job that is nearly always at work."""
+    where = {} if database_url is None else {"database_url": database_url}
+    made = Server(tmp_path / "data", operators=8, workers="2", mail_url="none", rate_limits="off", **where)
+    made.environment["PYTHONPATH"] = str(Path(slowly.__file__).parent)
+    made.environment["TEMPADMIN_MODULES"] = "instances,scheduler,tickets,slowly"
+    yield made
+    made.stop()
+
+
+def start(server: Server) -> None:
+    with (server.folder / "log").open("wb") as log:
+        command = [*PROGRAM, "serve", "--port", str(server.port)]
+        server.process = subprocess.Popen(command, env=server.environment, stderr=log, start_new_session=True)
+    wait_for(server.answers, START_SECONDS)
+
+
+@contextmanager
+def everybody_waits(server: Server) -> Iterator[None]:
+    """Somebody else holds what every writer wants."""
+    url = server.engine.url
+    if url.get_backend_name() == "sqlite":
+        with closing(sqlite3.connect(url.database or "", isolation_level=None, timeout=30)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+            other.execute("ROLLBACK")
+        return
+    with psycopg.connect(host=url.host, port=url.port, user=url.username, dbname=url.database) as other:
+        other.execute("LOCK TABLE users, access_requests IN EXCLUSIVE MODE")
+        yield
+        other.rollback()
+
+
+def is_closed(port: int) -> bool:
+    """Whether nobody takes connections any more."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def handled(server: Server) -> Counter[tuple[str, str, int]]:
+    """What the server says that it answered."""
+    lines = [json.loads(line) for line in (server.folder / "log").read_text().splitlines() if line.startswith("{")]
+    return Counter((one["method"], one["path"], one["status"]) for one in lines if one["event"] == "request")
+
+
+def test_p1_a_stop_under_load_cuts_nothing(server: Server) -> None:
+    """Eight forms at work when the signal comes: all are answered whole, newcomers are refused, the process is gone."""
+    start(server)
+    crowd = Crowd(server.port, server.cookies)
+    crowd.start()
+    assert server.process is not None
+    notes = server.folder / slowly.FILE
+    wait_for(notes.exists, START_SECONDS)
+    with everybody_waits(server):
+        wait_for(crowd.are_at_work, START_SECONDS)
+        begun = steady_seconds()
+        os.kill(server.process.pid, signal.SIGTERM)
+        wait_for(lambda: is_closed(server.port), 4)
+    assert server.process.wait(GRACE_SECONDS) == 0
+    assert steady_seconds() - begun < GRACE_SECONDS
+    crowd.join()
+    assert crowd.failed[CUT] == 0
+    assert crowd.failed[UNANSWERED] == 0
+    assert handled(server) == crowd.answered
+    assert {status for _, _, status in crowd.answered} == {200, 303}
+    acknowledged = sum(
+        n for (method, path, _), n in crowd.answered.items() if path.endswith("/request-access") and method == "POST"
+    )
+    assert len(server.states()) == acknowledged
+    assert notes.read_text().count("began") == notes.read_text().count("ended") > 0
+    (lease,) = server.rows("SELECT epoch, acquired_at, expires_at FROM scheduler_leases")
+    (run,) = server.rows("SELECT count(*) AS unfinished FROM job_runs WHERE finished_at IS NULL")
+    assert run.unfinished == 0
+    server.process = None
+    begun = steady_seconds()
+    start(server)
+    wait_for(lambda: server.rows("SELECT epoch FROM scheduler_leases")[0].epoch > lease.epoch, START_SECONDS)
+    assert steady_seconds() - begun < 15, "the lease was left to lapse"
