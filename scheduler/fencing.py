@@ -15,7 +15,7 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from scheduler.lease import NAME
+from scheduler.lease import NAME, give_up_when_stopped
 from scheduler.models import SchedulerLease
 from tempadmin.db import before_commit
 from tempadmin.errors import Conflict
@@ -58,6 +58,7 @@ def refuse_when_overtaken(session: Session) -> None:
     work = _at_work.get()
     if work is None:
         return
+    give_up_when_stopped()
     mine = select(SchedulerLease.expires_at).where(SchedulerLease.name == NAME, SchedulerLease.epoch == work.epoch)
     expires_at = session.scalar(mine.with_for_update(read=True, key_share=True))
     if expires_at is None or expires_at <= current_runtime().now():

@@ -12,7 +12,7 @@ import secrets
 import socket
 from datetime import datetime, timedelta
 
-from sqlalchemy import Update, select, update
+from sqlalchemy import Update, select, text, update
 
 from scheduler.due_times import LONG_AGO
 from scheduler.models import SchedulerLease
@@ -25,6 +25,8 @@ NAME = "jobs"
 LEASE = timedelta(seconds=20)
 RENEW_EVERY = timedelta(seconds=5)
 """A follower looks as often: after a SIGKILL the next leader is at work within ``LEASE + RENEW_EVERY``."""
+
+GIVE_UP_SECONDS = 5
 
 FREE = {"holder": "", "host": "", "epoch": 0, "acquired_at": LONG_AGO, "expires_at": LONG_AGO}
 
@@ -60,6 +62,7 @@ def acquire(*, holder: str, runtime: Runtime, lasts: timedelta = LEASE, host: st
     if lapses is not None and is_live(lapses, runtime.now(), lasts=lasts):
         return None
     with transaction(as_service=True):
+        give_up_when_stopped()
         row = lock_or_make(SchedulerLease, NAME, **FREE)
         now = runtime.now()
         if row.holder != holder and is_live(row.expires_at, now, lasts=lasts):
@@ -77,6 +80,7 @@ def acquire(*, holder: str, runtime: Runtime, lasts: timedelta = LEASE, host: st
 def renew(*, holder: str, epoch: int, runtime: Runtime, lasts: timedelta = LEASE) -> bool:
     """Keep the lease; tell whether it is still ours. One that lapsed and that nobody took is."""
     with transaction(as_service=True):
+        give_up_when_stopped()
         # Should this wait for the row, the time is an old one and the lease only ends sooner.
         return claimed(_ours(holder, epoch).values(expires_at=runtime.now() + lasts))
 
@@ -85,6 +89,7 @@ def renew(*, holder: str, epoch: int, runtime: Runtime, lasts: timedelta = LEASE
 def release(*, holder: str, epoch: int, runtime: Runtime) -> None:
     """Give the lease back, so that the next leader need not wait; harmless when it is no longer ours."""
     with transaction(as_service=True):
+        give_up_when_stopped()
         db.session.execute(_ours(holder, epoch).values(expires_at=runtime.now()))
 
 
@@ -93,6 +98,7 @@ def held(epoch: int, runtime: Runtime) -> bool:
 
     The row stays locked until the transaction ends: what is committed with it was committed by the leader.
     """
+    give_up_when_stopped()
     row = lock_or_make(SchedulerLease, NAME, **FREE)
     return row.epoch == epoch and runtime.now() < row.expires_at
 
@@ -102,6 +108,15 @@ def begin_anew(_actor: Actor, now: datetime) -> dict[str, int]:
     row = lock_or_make(SchedulerLease, NAME, **FREE)
     row.epoch, row.holder, row.expires_at = row.epoch + GAP, "", now
     return {}
+
+
+def give_up_when_stopped() -> None:
+    """Let PostgreSQL end the open transaction when its process stops in the middle, with the lease's row in its hand.
+
+    Whoever comes to take over would else wait for it for ever; SQLite, for one machine, knows no such thing.
+    """
+    if db.session.get_bind().dialect.name == "postgresql":
+        db.session.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{GIVE_UP_SECONDS}s'"))
 
 
 def _ours(holder: str, epoch: int) -> Update:

@@ -24,6 +24,7 @@ from tempadmin.audit import heads, log
 from tempadmin.audit import web as audit_web
 from tempadmin.backup import watch
 from tempadmin.clock import Clock, DatabaseClock, SystemClock
+from tempadmin.engine import engine_options
 from tempadmin.keys import Keys
 from tempadmin.logs import init_logging
 from tempadmin.metrics import web as metrics_web
@@ -59,7 +60,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     app = Flask("tempadmin", root_path=str(HERE), template_folder=str(_templates()), static_folder="static")
     app.extensions[EXTENSION] = runtime
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = database.engine_options(settings.database)
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(settings.database)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

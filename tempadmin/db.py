@@ -14,9 +14,8 @@ from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar, cast
 
 from flask import Flask, current_app
-from sqlalchemy import DateTime, Dialect, Engine, MetaData, Update, event, inspect
+from sqlalchemy import DateTime, Dialect, MetaData, Update, inspect
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -24,10 +23,9 @@ from sqlalchemy.types import TypeDecorator
 
 from tempadmin import failpoints
 from tempadmin.database import Database
+from tempadmin.engine import STOPPED_TOO_LONG, prepare_postgresql, prepare_sqlite
 from tempadmin.errors import Unreadable
 
-LOCK_TIMEOUT_SECONDS = 5
-STATEMENT_TIMEOUT_SECONDS = 30
 SERIALIZATION_FAILURE, DEADLOCK, READ_ONLY = "40001", "40P01", "25006"
 BEFORE_COMMIT, AFTER_COMMIT = "tempadmin.before_commit", "after_commit"
 
@@ -86,33 +84,13 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def engine_options(url: str) -> dict[str, Any]:
-    """Return what SQLAlchemy's engine needs for this database; its errors never repeat values (P12)."""
-    if url.startswith("sqlite"):
-        return {
-            "connect_args": {"timeout": LOCK_TIMEOUT_SECONDS},
-            "hide_parameters": True,
-            "pool_timeout": LOCK_TIMEOUT_SECONDS,
-        }
-    limits = f"-c lock_timeout={LOCK_TIMEOUT_SECONDS}s -c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s"
-    return {
-        # Without it a server that swallows packets holds a request for minutes.
-        "connect_args": {"options": limits, "connect_timeout": LOCK_TIMEOUT_SECONDS},
-        "hide_parameters": True,
-        "pool_pre_ping": True,
-        "pool_timeout": LOCK_TIMEOUT_SECONDS,
-        "pool_size": 5,
-        "max_overflow": 10,
-    }
-
-
 def init_app(app: Flask) -> None:
     """Bind the database to the application."""
     db.init_app(app)
     app.extensions[BEFORE_COMMIT] = []
     with app.app_context():
-        if db.engine.dialect.name == "sqlite":
-            _prepare_sqlite(db.engine)
+        prepare = prepare_sqlite if db.engine.dialect.name == "sqlite" else prepare_postgresql
+        prepare(db.engine)
 
 
 def before_commit(app: Flask) -> list[Callable[[Session], None]]:
@@ -192,8 +170,9 @@ def is_outage(error: SQLAlchemyError) -> bool:
     """Tell whether the database is away, locked, full or read-only: the same may well succeed a little later."""
     if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
         return True
-    # A standby server's refusal is an "internal error" to the driver (measured).
-    return getattr(getattr(error, "orig", None), "sqlstate", None) == READ_ONLY
+    # A standby server's refusal is an "internal error" to the driver (measured), and so is the end of a transaction
+    # whose process was stopped in the middle for too long.
+    return getattr(getattr(error, "orig", None), "sqlstate", None) in (READ_ONLY, STOPPED_TOO_LONG)
 
 
 def lock(model: type[M], identity: int) -> M | None:
@@ -229,22 +208,3 @@ def claimed(statement: Update) -> bool:
     """Run a guarded UPDATE of one row; tell whether this transaction, and no rival, moved it."""
     result = db.session.execute(statement)
     return cast(int, result.rowcount) == 1  # type: ignore[attr-defined]
-
-
-def _lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _prepare_sqlite(engine: Engine) -> None:
-    @event.listens_for(engine, "connect")
-    def _on_connect(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # the driver would begin by itself, and too late
-        # The built-in one knows ASCII only: "ørsted" would not find "Ørsted".
-        connection.create_function("lower", 1, _lower, deterministic=True)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def _on_begin(connection: Connection) -> None:
-        write = connection.get_execution_options().get("write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import event, select, text
 from structlog.testing import capture_logs
 
-import tempadmin.db
+import tempadmin.engine
 from scheduler import lease, runs
 from scheduler.models import JobRun
 from tempadmin.db import db, transaction
@@ -33,7 +33,7 @@ FORM = {"reason": "😀" * 2_000, "external_ticket": "HELP-1", "duration": "3600
 @pytest.fixture
 def world(build: Build, monkeypatch: pytest.MonkeyPatch) -> World:
     """Ada and Acme, on a database that is waited for a second at most."""
-    monkeypatch.setattr(tempadmin.db, "LOCK_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(tempadmin.engine, "LOCK_TIMEOUT_SECONDS", 1)
     world = build()
     world.omniadmin()
     world.instance("acme", "Acme Logistics")

@@ -190,3 +190,32 @@ def test_one_bad_mail_holds_no_other_up(kind: str, world: World, server: tuple[S
             db.session.rollback()
     assert row(good).sent_at is not None
     assert row(bad).attempts >= 2
+
+
+@pytest.mark.only_postgresql
+def test_two_who_send_at_once_take_different_mails(world: World, server: tuple[Server, Controller]) -> None:
+    """Ten at a time, past those that another has just locked: nobody waits, and no mail goes out twice."""
+    for number in range(25):
+        queue(world, f"p{number}@acme.example", promptly=False)
+    with db.engine.connect() as other:
+        others = select(OutboxMessage.id).order_by(OutboxMessage.id).limit(10).with_for_update()
+        locked = set(other.scalars(others))
+        assert deliver_due(world.runtime) == "15 of 15 mails sent"
+        assert locked.isdisjoint(db.session.scalars(select(OutboxMessage.id).where(OutboxMessage.sent_at.is_not(None))))
+    assert deliver_due(world.runtime) == "10 of 10 mails sent"
+    recipients = [one for mail in server[0].mails for one in mail[0]]
+    assert sorted(recipients) == sorted(f"p{number}@acme.example" for number in range(25))
+
+
+def test_on_a_slow_day_no_mail_is_begun_that_its_claim_would_not_cover(
+    world: World, server: tuple[Server, Controller]
+) -> None:
+    """Past twenty seconds the rest of a batch waits for its claim to lapse, and is sent once then."""
+    for number in range(3):
+        queue(world, f"p{number}@acme.example", promptly=False)
+    composers(world.app)[TEMPLATE] = lambda *_: (world.clock.advance(seconds=15), {"name": "Per", "link": LINK})[1]
+    assert deliver_due(world.runtime) == "2 of 2 mails sent"
+    assert deliver_due(world.runtime) == "0 of 0 mails sent"
+    world.clock.advance(seconds=30)
+    assert deliver_due(world.runtime) == "1 of 1 mails sent"
+    assert len(server[0].mails) == 3

@@ -1,0 +1,78 @@
+"""How each database's engine is set up: what it waits for, and what SQLite needs to be told.
+
+Nothing waits for ever, so that a request is answered, by 503 at worst, and locks are not kept by whoever is gone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import Connection, ExceptionContext
+
+LOCK_TIMEOUT_SECONDS = 5
+STATEMENT_TIMEOUT_SECONDS = 30
+STOPPED_TOO_LONG = "25P03"
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """Return what SQLAlchemy's engine needs for this database; its errors never repeat values (P12)."""
+    if url.startswith("sqlite"):
+        return {
+            "connect_args": {"timeout": LOCK_TIMEOUT_SECONDS},
+            "hide_parameters": True,
+            "pool_timeout": LOCK_TIMEOUT_SECONDS,
+        }
+    limits = {
+        "lock_timeout": LOCK_TIMEOUT_SECONDS,
+        "statement_timeout": STATEMENT_TIMEOUT_SECONDS,
+        # A process that is stopped in the middle keeps its locks no longer than this.
+        "idle_in_transaction_session_timeout": 2 * STATEMENT_TIMEOUT_SECONDS,
+    }
+    return {
+        "connect_args": {
+            "options": " ".join(f"-c {name}={seconds}s" for name, seconds in limits.items()),
+            # Without these a server that swallows packets, or went away with its machine, holds a request for minutes.
+            "connect_timeout": LOCK_TIMEOUT_SECONDS,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 1000 * STATEMENT_TIMEOUT_SECONDS,
+        },
+        "hide_parameters": True,
+        "pool_pre_ping": True,
+        "pool_timeout": LOCK_TIMEOUT_SECONDS,
+        "pool_size": 5,
+        "max_overflow": 10,
+    }
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def prepare_postgresql(engine: Engine) -> None:
+    """Know a connection that the server closed because its process was stopped in the middle of a transaction."""
+
+    @event.listens_for(engine, "handle_error")
+    def _on_error(context: ExceptionContext) -> None:
+        # To the driver this is an "internal error", and the connection as good as any (measured).
+        if getattr(context.original_exception, "sqlstate", None) == STOPPED_TOO_LONG:
+            context.is_disconnect = True
+
+
+def prepare_sqlite(engine: Engine) -> None:
+    """Begin where we say so, take the writer's lock at once where we write, lose nothing that was committed."""
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver would begin by itself, and too late
+        # The built-in one knows ASCII only: "ørsted" would not find "Ørsted".
+        connection.create_function("lower", 1, _lower, deterministic=True)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
