@@ -18,9 +18,10 @@ from tempadmin import schema
 from tempadmin.accounts.models import User
 from tempadmin.app import create_app
 from tempadmin.audit.models import AuditEvent, AuditHead
-from tempadmin.db import LOCK_TIMEOUT_SECONDS, db
+from tempadmin.db import db
 from tempadmin.doctor import contents
 from tempadmin.doctor.findings import Level
+from tempadmin.engine import LOCK_TIMEOUT_SECONDS
 from tempadmin.errors import Conflict, Invalid, Unavailable
 from tempadmin.runtime import Runtime, current_runtime
 from tempadmin.settings import Settings
