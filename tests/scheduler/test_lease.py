@@ -105,6 +105,16 @@ def test_a_follower_writes_nothing(tmp_path: Path, runtime: Runtime) -> None:
     writer.close()
 
 
+def test_a_lease_from_before_a_clock_was_set_back_keeps_nobody_out(runtime: Runtime, clock: FakeClock) -> None:
+    """It would end later than any lease can: taken over at once, and not in ten minutes; what is held is held."""
+    assert lease.acquire(holder="a", runtime=runtime) == 1
+    clock.advance(seconds=-5)
+    assert lease.acquire(holder="b", runtime=runtime) is None
+    clock.advance(minutes=-10)
+    assert lease.acquire(holder="b", runtime=runtime) == 2
+    assert not lease.renew(holder="a", epoch=1, runtime=runtime)
+
+
 def test_a_take_over_is_within_thirty_seconds() -> None:
     """Lease and one look at it fit into the promise, with room for a slow machine."""
     assert timedelta(seconds=25) >= lease.LEASE + lease.RENEW_EVERY
