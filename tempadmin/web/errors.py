@@ -86,8 +86,9 @@ def _render(status: int, message: str, *, title: str | None, action: Action | No
     db.session.rollback()
     g.setdefault("instance", None)
     _forget_if_over()
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 503 else {}
     if request_ctx.url_adapter is None:  # the Host header is no host name at all: no page could name an address
-        return make_response(f"{message}\n", status, {"Content-Type": "text/plain; charset=utf-8"})
+        return make_response(f"{message}\n", status, {**headers, "Content-Type": "text/plain; charset=utf-8"})
     # Not of our own failures: what was committed before them stays.
     kept = "Nothing was changed." if request.method == "POST" and status < 500 and status != 409 else None
     return make_response(
@@ -100,6 +101,7 @@ def _render(status: int, message: str, *, title: str | None, action: Action | No
             action=action or _home(),
         ),
         status,
+        headers,
     )
 
 
@@ -131,8 +133,6 @@ def _domain(error: errors.DomainError) -> Response:
     response = page(status, error.message, action=action)
     if isinstance(error, errors.RateLimited):
         response.headers["Retry-After"] = str(error.retry_after)
-    if isinstance(error, errors.Unavailable):
-        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
 
 
@@ -163,9 +163,7 @@ def _database(error: SQLAlchemyError) -> Response:
     if not is_outage(error):
         return _unforeseen(error)
     log.error("database.unavailable", error=type(getattr(error, "orig", None) or error).__name__)
-    response = page(503, SENTENCES[503])
-    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return response
+    return page(503, SENTENCES[503])
 
 
 def _unforeseen(error: Exception) -> Response:

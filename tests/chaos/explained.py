@@ -12,12 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.chaos.checker import of_requests
-from tests.chaos.final import Final, Row, seconds
+from tests.chaos.final import CLOCK_ERROR, CLOCKS_APART, Final, Row, seconds
 from tests.chaos.history import OK, History, Operation
 from tests.chaos.verdicts import Broken, Verdict
-
-SLACK = 0.05
-"""Between the clocks of two processes of one machine, in seconds."""
 
 DEEDS = {
     "request": "access.requested",
@@ -115,7 +112,7 @@ class _Story:
             return self._not_done(row, ENDED_BY[reason], at)
         limit: dict[str, Callable[[Row, float], bool]] = {
             "lapsed": self._has_lapsed,
-            "time_limit": lambda one, now: seconds(one["ends_at"]) <= now + SLACK,
+            "time_limit": lambda one, now: seconds(one["ends_at"]) <= now + CLOCKS_APART,
             "idle": self._was_idle,
             "provisioning_failed": _was_tried,
         }
@@ -132,8 +129,8 @@ class _Story:
         else:
             done = self._deeds[kind, row["public_id"]]
         actors = [one["actor_id"] for one in self._events.get(row["id"], []) if one["event"] == "access.ending"]
-        fit = [one for one in done if one.facts["person"] in actors and one.wall - SLACK <= at]
-        fit = [one for one in fit if one.outcome != OK or at <= (one.wall_ended or at) + SLACK]
+        fit = [one for one in done if one.facts["person"] in actors and one.wall - CLOCK_ERROR <= at]
+        fit = [one for one in fit if one.outcome != OK or at <= (one.wall_ended or at) + CLOCK_ERROR]
         return None if fit else f"nobody did that, only {[one.number for one in done]}"
 
     def _replacing(self, row: Row) -> list[Operation]:
@@ -143,12 +140,12 @@ class _Story:
 
     def _has_lapsed(self, row: Row, at: float) -> bool:
         until = max((seconds(one["expires_at"]) for one in self._tickets[row["id"]]), default=0.0)
-        return (until or seconds(row["created_at"]) + self._limits.approval) <= at + SLACK
+        return (until or seconds(row["created_at"]) + self._limits.approval) <= at + CLOCKS_APART
 
     def _was_idle(self, row: Row, at: float) -> bool:
         served = [one for kind in ("page", "change") for one in self._deeds[kind, row["public_id"]]]
         uses = [one.wall for one in served if one.outcome == OK and (one.wall_ended or at) <= at]
-        return max([seconds(row["started_at"]), *uses]) + self._limits.idle <= at + SLACK
+        return max([seconds(row["started_at"]), *uses]) + self._limits.idle <= at + CLOCKS_APART
 
 
 def _was_tried(row: Row, at: float) -> bool:
@@ -163,8 +160,8 @@ def _match(key: tuple[object, ...], operations: list[Operation], events: list[Ro
     for row in sorted(events, key=lambda one: seconds(one["occurred_at"])):
         at = seconds(row["occurred_at"])
         # The one that ends first: whoever can wait gets a later event.
-        fit = [one for one in sure if one.wall - SLACK <= at <= (one.wall_ended or at) + SLACK]
-        late = [one for one in maybe if one.wall - SLACK <= at]
+        fit = [one for one in sure if one.wall - CLOCK_ERROR <= at <= (one.wall_ended or at) + CLOCK_ERROR]
+        late = [one for one in maybe if one.wall - CLOCK_ERROR <= at]
         if fit:
             sure.remove(fit[0])
         elif late:

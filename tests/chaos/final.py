@@ -11,9 +11,14 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 
+from tempadmin.clock import SLOW_SECONDS
 from tests.tickets.killed import ENTITLED, STRAY_ACCOUNTS, USABLE_SESSIONS
 
 Row = dict[str, Any]
+
+CLOCK_ERROR = SLOW_SECONDS / 2 + 0.05
+"""How far a process's idea of the database's time may be off: half of the slowest reading that it takes."""
+CLOCKS_APART = 2 * CLOCK_ERROR
 
 UNSETTLED = """
     SELECT (SELECT count(*) FROM access_requests WHERE state <> 'ended')

@@ -16,6 +16,14 @@ from tests.chaos.scenes import REQUEST, changed, event, final, history, moment, 
 LIMITS = Limits(approval=15, idle=6)
 
 
+def _went_back() -> Final:
+    """Confirmed two seconds before it was provisioned, by row and event alike."""
+    early = [
+        {**row, "occurred_at": moment(-1)} if row["event"] == "access.confirmed" else row for row in final().events
+    ]
+    return changed(replace(final(), events=early), confirmed_at=moment(-1))
+
+
 def broken(there: History, state: Final) -> set[str]:
     """The promises that are seen to be broken."""
     return {one.promise for one in judge(there, state, LIMITS) if one.broken}
@@ -43,6 +51,7 @@ def test_an_access_that_went_well_breaks_nothing_and_every_check_looked_at_it() 
         (replace(final(), events=[*final().events, event("access.entered", 4.06)]), "P2"),
         (without(final(), "access.provisioned"), "P13"),
         (changed(final(), confirmed_at=moment(2.06)), "P13"),
+        (_went_back(), "P13"),
         (changed(final(), end_reason="cancelled"), "P13"),
         (replace(final(), runs=["10:00:00", "10:00:00"]), "P14"),
         (replace(final(), mails=[]), "each mail once"),
@@ -72,7 +81,7 @@ def test_a_broken_final_state_is_found(state: Final, promise: str) -> None:
         (more(history(), operation(9, "redeem", 4.01, found_session="s2")), "P2"),
         (more(history(), operation(9, "page", 7.2, cookie="s1")), "P3 no request served after an acknowledged end"),
         (more(history(), operation(9, "depart", 7.2)), "P3 no request served after an acknowledged end"),
-        (more(history(), operation(9, "page", 17, cookie="s1")), "P3 no request served after the time limit"),
+        (more(history(), operation(9, "page", 18, cookie="s1")), "P3 no request served after the time limit"),
         (more(history(), operation(9, "redeem", 4.01, person=8, found_session="s1")), "P5"),
         (more(history(), operation(9, "page", 5, outcome=UNKNOWN, found_status=500)), "an outage"),
         (more(history(), operation(9, "page", 5, outcome=UNKNOWN, found_status=503)), "an outage"),
@@ -108,7 +117,7 @@ def test_what_nobody_knows_the_outcome_of_may_have_happened_or_not() -> None:
 
 def test_an_event_outside_the_time_of_its_operation_is_nobodys() -> None:
     """What was acknowledged happened between its sending and its answer, and not at any other time."""
-    early = replace(final(), events=[*without(final(), "access.new_link").events, event("access.new_link", 2.5)])
+    early = replace(final(), events=[*without(final(), "access.new_link").events, event("access.new_link", 2)])
     there = more(history(), operation(9, "new_link", 3))
     words = [one.words for one in explained.acknowledged_deeds_stand(there, early).broken]
     assert [one.partition(":")[0] for one in words] == ["nobody's", "lost"]

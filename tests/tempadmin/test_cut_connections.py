@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from tempadmin.db import db, transaction
 from tempadmin.errors import Conflict
+from tests.conftest import Build
 from tests.postgresql import Cluster
 from tests.world import World
 
@@ -35,7 +36,13 @@ def test_a_connection_that_is_cut_after_the_last_statement_spoils_no_answer(worl
 
 
 @pytest.fixture
-def cut_at_rollback(world: World, cluster: Cluster) -> Callable[[], None]:
+def uncounted(build: Build) -> World:
+    """A world in which no ceiling is counted: its connection would be the one that is cut."""
+    return build(rate_limits=False)
+
+
+@pytest.fixture
+def cut_at_rollback(uncounted: World, cluster: Cluster) -> Callable[[], None]:
     """Call it to have the next rollback find that its connection is dead."""
     armed: list[bool] = []
 
@@ -51,10 +58,10 @@ def cut_at_rollback(world: World, cluster: Cluster) -> Callable[[], None]:
 
 @pytest.mark.only_postgresql
 def test_a_refusal_stays_a_refusal_where_the_database_goes_away_before_its_page(
-    world: World, cut_at_rollback: Callable[[], None]
+    uncounted: World, cut_at_rollback: Callable[[], None]
 ) -> None:
     """A form without its token is refused, and the page that says so does without the database."""
-    browser = world.browser()
+    browser = uncounted.browser()
     browser.get("/login")
     cut_at_rollback()
     assert browser.post("/login", {"email": "a@b.example"}, token="").status_code == 403
@@ -63,7 +70,7 @@ def test_a_refusal_stays_a_refusal_where_the_database_goes_away_before_its_page(
 
 @pytest.mark.only_postgresql
 def test_a_transaction_whose_rollback_fails_leaves_the_way_free_for_the_next(
-    world: World, cut_at_rollback: Callable[[], None]
+    uncounted: World, cut_at_rollback: Callable[[], None]
 ) -> None:
     """The work of the service that comes after it must not be told that a transaction is open already."""
 

@@ -95,6 +95,7 @@ def test_s53_no_row_no_page(world: World, kind: str) -> None:
         for method in ("GET", "HEAD", "OPTIONS"):
             refused = ada.get(ACME + "/users", method=method)
             assert (refused.status_code, refused.headers["Cache-Control"]) == (503, "no-store")
+            assert int(refused.headers["Retry-After"]) > 0
         assert "Mia Lund" not in ada.get(ACME + "/users").get_data(as_text=True)
     ada.get(ACME + "/users/invite")
     token = ada.token
