@@ -151,7 +151,7 @@ def end(runtime: Runtime, public_id: str, email: str, web_id: str | None) -> Non
     click.echo("Ended; the account is gone." if gone else "Ended; the account is being removed.")
 
 
-def _person(email: str, web_id: str | None) -> User:
+def named_person(email: str, web_id: str | None) -> User:
     """Return the account in use that somebody names as theirs."""
     home = VirtualInstance.is_default if web_id is None else VirtualInstance.web_id == web_id
     here = select(VirtualInstance).where(home, VirtualInstance.archived_at.is_(None))
@@ -177,7 +177,7 @@ def _seen_by(email: str | None, web_id: str | None) -> ColumnElement[bool]:
         if web_id is not None:
             raise click.UsageError("--on says where the account of --as is; give both")
         return true()
-    person = _person(email, web_id)
+    person = named_person(email, web_id)
     return true() if person.role == OMNIADMIN else watching.theirs(person)
 
 
@@ -189,7 +189,7 @@ def _one(public_id: str, seen: ColumnElement[bool]) -> AccessRequest:
 
 
 def _person_and_request(public_id: str, email: str, web_id: str | None) -> tuple[User, AccessRequest]:
-    return _person(email, web_id), _one(public_id, _seen_by(email, web_id))
+    return named_person(email, web_id), _one(public_id, _seen_by(email, web_id))
 
 
 def _extension_of(request: AccessRequest) -> int:

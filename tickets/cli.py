@@ -1,4 +1,4 @@
-"""What on-demand access adds to the command line: ``access``, ``cleanup``, and the policy to ``instance``."""
+"""What on-demand access adds to the command line: ``access``, ``cleanup``, ``drill``; the policy to ``instance``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from instances.cli import instance
 from tempadmin.cli import duration_option, with_app
 from tempadmin.runtime import Runtime
 from tickets.access_cli import access
+from tickets.drill_cli import drill
 from tickets.policy_cli import policy
 from tickets.sweep import ONLY_TOLD, find_leftovers, sweep
 
@@ -20,6 +21,7 @@ def register(group: click.Group) -> None:
     """Add the commands; ``instance`` becomes a copy with one more, for without this module nothing has a policy."""
     group.add_command(access)
     group.add_command(cleanup)
+    group.add_command(drill)
     group.add_command(click.Group("instance", commands={**instance.commands, "policy": policy}, help=instance.help))
 
 

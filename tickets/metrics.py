@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from tempadmin.db import db
 from tempadmin.metrics.registry import Figure, Reading, registry
 from tempadmin.runtime import Runtime
+from tickets import leftovers
 from tickets.models import CONFIRM, LOGIN, AccessRequest, Ticket
 from tickets.queries import removal_figures
 from tickets.states import State
@@ -23,10 +24,13 @@ BY_HAND = Figure(name="tempadmin_removals_by_hand", help="Those that a person re
 FAILURES = Figure(name="tempadmin_removals_failed_attempts", help="How often they were tried in vain.")
 OLDEST = Figure(name="tempadmin_removals_oldest_seconds", help="For how long the oldest of them is pending; 0 if none.")
 
+LEFTOVERS = Figure(name="tempadmin_leftovers", help="Accounts that must go and belong to no access that is ending.")
+LEFTOVERS_STUCK = Figure(name="tempadmin_leftovers_stuck", help="Those of them that need attention.")
+
 
 def init_app(app: Flask) -> None:
     """Register the sources."""
-    registry(app).sources.extend([read_requests, read_tickets, read_removals])
+    registry(app).sources.extend([read_requests, read_tickets, read_removals, read_leftovers])
 
 
 def read_requests(_runtime: Runtime) -> Iterator[Reading]:
@@ -53,3 +57,10 @@ def read_removals(runtime: Runtime) -> Iterator[Reading]:
     yield BY_HAND.of(figures.by_hand)
     yield FAILURES.of(figures.failed_attempts)
     yield OLDEST.of(figures.oldest_seconds)
+
+
+def read_leftovers(runtime: Runtime) -> Iterator[Reading]:
+    """Tell what must go and belongs to no request that is being removed."""
+    figures = leftovers.figures(runtime.now())
+    yield LEFTOVERS.of(figures.waiting)
+    yield LEFTOVERS_STUCK.of(figures.stuck)

@@ -142,6 +142,14 @@ def present_fault(instance_id: int) -> Fault | None:
     return None if fault is None else Fault(fault)
 
 
+def set_fault(instance_id: int, fault: Fault | None, *, until: datetime) -> None:
+    """Give an instance's drill directory a fault until then, or heal it; for every process at once."""
+    with _connected() as connection:
+        connection.execute(delete(Drill).where(Drill.instance_id == instance_id))
+        if fault is not None:
+            connection.execute(insert(Drill), {"instance_id": instance_id, "fault": fault, "until": until})
+
+
 def _entries(instance_id: int, wanted: ColumnElement[bool]) -> Iterator[Found]:
     keys, now = current_runtime().keys, current_runtime().now()
     there = and_(DrillAccount.created_at <= now, or_(DrillAccount.gone_at.is_(None), DrillAccount.gone_at > now))
