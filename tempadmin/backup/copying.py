@@ -6,7 +6,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -200,9 +200,10 @@ def sync(path: Path) -> None:
 
 
 def remove(file: Path) -> None:
-    """Remove a database and what SQLite keeps beside it, as far as any of it is there."""
+    """Remove a database and what SQLite keeps beside it, as far as any of it is there and can be removed."""
     for name in ("", *SIDECARS):
-        file.with_name(file.name + name).unlink(missing_ok=True)
+        with suppress(OSError):  # why it could not be made is said already
+            file.with_name(file.name + name).unlink()
 
 
 def _count(column: object) -> int:

@@ -30,13 +30,18 @@ class Person:
             page = self.send("GET", "/instances/acme/request-access")
             if page is None:
                 return
-            token = re.search(r'name="csrf_token" value="([^"]+)"', page[1])
-            form = {"csrf_token": token[1] if token else "", "reason": "A crowd asks for it.", "duration": "3600"}
-            asked = self.send("POST", "/instances/acme/request-access", form)
+            asked = self.send("POST", "/instances/acme/request-access", self.form(page[1]))
             if asked is not None and asked[0] == 303:
-                self.send("POST", asked[1] + "/cancel", {"csrf_token": form["csrf_token"]})
+                self.send("POST", asked[1] + "/cancel", self.form(page[1]))
         if self.connection is not None:
             self.connection.close()
+
+    def form(self, page: str, reason: str = "A crowd asks for it.") -> dict[str, str]:
+        """A page's form, filled in; its default is taken where there is one duration only."""
+        token = re.search(r'name="csrf_token" value="([^"]+)"', page)
+        duration = re.search(r'<option[^>]* value="([0-9]+)"', page)
+        found = {"csrf_token": token[1] if token else "", "reason": reason}
+        return found | {"duration": duration[1] if duration else "3600"}
 
     def send(self, method: str, path: str, form: dict[str, str] | None = None) -> tuple[int, str] | None:
         """Send one request; return status, and body or where it leads; ``None`` when it was not answered whole."""

@@ -6,19 +6,17 @@ import json
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from tempadmin.clock import steady_seconds
 from tests.bad_days import slowly
 from tests.bad_days.crowd import CUT, UNANSWERED, Crowd
+from tests.bad_days.holding import everybody_waits
 from tests.tickets.servers import PROGRAM, START_SECONDS, Server, wait_for
 
 GRACE_SECONDS = 20
@@ -40,22 +38,6 @@ def start(server: Server) -> None:
         command = [*PROGRAM, "serve", "--port", str(server.port)]
         server.process = subprocess.Popen(command, env=server.environment, stderr=log, start_new_session=True)
     wait_for(server.answers, START_SECONDS)
-
-
-@contextmanager
-def everybody_waits(server: Server) -> Iterator[None]:
-    """Somebody else holds what every writer wants."""
-    url = server.engine.url
-    if url.get_backend_name() == "sqlite":
-        with closing(sqlite3.connect(url.database or "", isolation_level=None, timeout=30)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            yield
-            other.execute("ROLLBACK")
-        return
-    with psycopg.connect(host=url.host, port=url.port, user=url.username, dbname=url.database) as other:
-        other.execute("LOCK TABLE users, access_requests IN EXCLUSIVE MODE")
-        yield
-        other.rollback()
 
 
 def is_closed(port: int) -> bool:
