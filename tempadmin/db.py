@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from flask import Flask, current_app
 from sqlalchemy import DateTime, Dialect, MetaData, Update, inspect
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
@@ -166,7 +166,7 @@ def retried_once(use_case: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
-def is_outage(error: SQLAlchemyError) -> bool:
+def is_outage(error: Exception) -> bool:
     """Tell whether the database is away, locked, full or read-only: the same may well succeed a little later."""
     if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
         return True

@@ -6,14 +6,14 @@ must not hold up whoever asked. How they become words is in ``composers``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Select, select
 
 from tempadmin.accounts.models import User
 from tempadmin.db import db
-from tempadmin.outbox.queue import enqueue
-from tempadmin.runtime import Runtime
+from tempadmin.outbox.queue import Mail, enqueue_all
 from tickets import recipients
 from tickets.models import AccessRequest, Approval, Extension
 from tickets.states import EndReason, State
@@ -35,64 +35,76 @@ OWN_DOING = frozenset(
 """What ends a request by the requester's own hand; nobody need tell them."""
 
 
-def tell_asked(request: AccessRequest, *, extension: Extension | None = None, now: datetime, runtime: Runtime) -> None:
+def tell_asked(request: AccessRequest, *, extension: Extension | None = None, now: datetime) -> None:
     """Tell everybody who may say yes that they are asked."""
     extension_id = None if extension is None else extension.id
     people = recipients.asked(request, extension_id=extension_id)
-    _queue(ASKED, request, people, now=now, runtime=runtime, extension=extension_id or 0)
+    _queue(ASKED, request, people, now=now, extension=extension_id or 0)
 
 
-def tell_approved(request: AccessRequest, *, now: datetime, runtime: Runtime) -> None:
+def tell_approved(request: AccessRequest, *, now: datetime) -> None:
     """Tell the requester that they can start."""
-    _queue(APPROVED, request, recipients.requester(request), now=now, runtime=runtime)
+    _queue(APPROVED, request, recipients.requester(request), now=now)
 
 
-def tell_more_time(request: AccessRequest, extension: Extension, *, now: datetime, runtime: Runtime) -> None:
+def tell_more_time(request: AccessRequest, extension: Extension, *, now: datetime) -> None:
     """Tell the requester, and whoever is concerned and did not say yes, that the access goes on for longer."""
     said_yes = select(Approval.decided_by_id).where(
         Approval.extension_id == extension.id, Approval.decided_by_id.is_not(None)
     )
     others = recipients.concerned(request).where(User.id.not_in(said_yes))
     for people in (recipients.requester(request), others):
-        _queue(MORE_TIME, request, people, now=now, runtime=runtime)
+        _queue(MORE_TIME, request, people, now=now)
 
 
-def tell_no_more_time(request: AccessRequest, *, now: datetime, runtime: Runtime) -> None:
+def tell_no_more_time(request: AccessRequest, *, now: datetime) -> None:
     """Tell the requester that the access ends as planned."""
-    _queue(MORE_TIME, request, recipients.requester(request), now=now, runtime=runtime)
+    _queue(MORE_TIME, request, recipients.requester(request), now=now)
 
 
-def tell_inside(request: AccessRequest, *, now: datetime, runtime: Runtime) -> None:
+def tell_inside(request: AccessRequest, *, now: datetime) -> None:
     """Tell whom it concerns that somebody is inside."""
-    _queue(INSIDE, request, recipients.concerned(request), now=now, runtime=runtime)
+    _queue(INSIDE, request, recipients.concerned(request), now=now)
 
 
-def tell_over(request: AccessRequest, was: State, *, now: datetime, runtime: Runtime) -> None:
-    """Tell whoever waits or watches that a request is over, and how."""
+def tell_over(requests: Sequence[AccessRequest], was: Mapping[int, State], *, now: datetime) -> None:
+    """Tell whoever waits or watches that requests are over, and how.
+
+    Parameters
+    ----------
+    was
+        The state that each stood in before, by id.
+    """
+    enqueue_all([mail for request in requests for mail in _mails_of_the_end(request, was[request.id])], now=now)
+
+
+def _mails_of_the_end(request: AccessRequest, was: State) -> list[Mail]:
     reason = EndReason(request.end_reason or EndReason.CLEANED_UP)
-    asker = recipients.requester(request)
+    # Read whatever the reason is: who is concerned depends on the requester's row, which then need not be read again.
+    asker = db.session.scalars(recipients.requester(request)).all()
     if was == State.ACTIVE:
-        for people in (asker, recipients.concerned(request)):
-            _queue(OVER, request, people, now=now, runtime=runtime)
-    elif reason == EndReason.REJECTED:
-        _queue(REFUSED, request, asker, now=now, runtime=runtime)
-    elif reason != EndReason.LAPSED and reason not in OWN_DOING:
-        _queue(STOPPED, request, asker, now=now, runtime=runtime)
-    elif reason == EndReason.LAPSED and was in (State.PENDING_APPROVAL, State.APPROVED):
-        _queue(LAPSED, request, asker, now=now, runtime=runtime)
+        return _mails(OVER, request, [*asker, *db.session.scalars(recipients.concerned(request))])
+    if reason == EndReason.REJECTED:
+        return _mails(REFUSED, request, asker)
+    if reason != EndReason.LAPSED and reason not in OWN_DOING:
+        return _mails(STOPPED, request, asker)
+    if reason == EndReason.LAPSED and was in (State.PENDING_APPROVAL, State.APPROVED):
+        return _mails(LAPSED, request, asker)
+    return []
 
 
-def _queue(
-    template: str, request: AccessRequest, people: Select[User], *, now: datetime, runtime: Runtime, **ids: int
-) -> None:
+def _queue(template: str, request: AccessRequest, people: Select[User], *, now: datetime, **ids: int) -> None:
     """Queue one mail to each."""
-    for reader in db.session.scalars(people).all():
-        enqueue(
-            template,
+    enqueue_all(_mails(template, request, db.session.scalars(people).all(), **ids), now=now)
+
+
+def _mails(template: str, request: AccessRequest, people: Sequence[User], **ids: int) -> list[Mail]:
+    return [
+        Mail(
+            template=template,
             recipient=reader.email,
             ids={"request": request.id, "reader": reader.id, **ids},
             request_id=request.id,
-            now=now,
-            runtime=runtime,
-            promptly=False,
         )
+        for reader in people
+    ]

@@ -54,7 +54,7 @@ def approve(*, request_id: int, acting: Acting, note: str | None = None, runtime
         )
         if not unanswered(request_id=request.id):
             move(request, State.APPROVED, now=now, approved_at=now, lapses_at=now + START_WITHIN)
-            announcements.tell_approved(request, now=now, runtime=runtime)
+            announcements.tell_approved(request, now=now)
         return State(request.state)
 
 

@@ -1,10 +1,13 @@
 """Time: requests whose ticket ran out, accesses at their time or idle limit, work that is due again (P11).
 
-Pages refuse from the moment of the limit on, by themselves; this job makes the account go within 30 s.
+Pages refuse from the moment of the limit on, by themselves; this job makes the account go within 30 s, and ten
+thousand of them within a minute: in batches, so that nobody waits for it long.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -13,65 +16,89 @@ from sqlalchemy.exc import OperationalError
 
 from tempadmin.accounts.models import LoginSession
 from tempadmin.audit.log import SERVICE
-from tempadmin.db import db, transaction
+from tempadmin.db import db, is_outage, retried_once, transaction
+from tempadmin.errors import Unreadable
 from tempadmin.runtime import Runtime
-from tickets import tokens
-from tickets.end import begin_ending, deprovision
-from tickets.machine import locked
+from tickets import retry, tokens
+from tickets.batches import in_batches
+from tickets.end import end_together
+from tickets.machine import locked_all
 from tickets.models import AccessRequest, Ticket
 from tickets.provision import provision
 from tickets.states import WITH_DEADLINE, WITH_TICKET, EndReason, State
 
-BATCH = 200
+LOOK_AT_ONCE = 500
+MOST_CREATES = 200
 
 log = structlog.get_logger()
 
 
 def expire_due(runtime: Runtime) -> str:
     """End every open request whose time is over; return what was done."""
-    ended = sum(end_if_over(request_id=request_id, runtime=runtime) for request_id in _candidates(runtime.now()))
-    return f"{ended} ended"
+    ended = unknown = 0
+    for ids in in_batches(_candidates(runtime.now())):
+        over, strange = _end_those_over(ids, runtime)
+        ended, unknown = ended + over, unknown + strange
+    return f"{ended} ended" + (f", {unknown} cannot be judged; run tempadmin doctor" if unknown else "")
 
 
 def retry_due(runtime: Runtime) -> str:
-    """Go on with creates and removals that are due; return what was done."""
-    now = runtime.now()
-    due = (
-        select(AccessRequest.id, AccessRequest.state)
-        .where(
-            AccessRequest.state.in_((State.PROVISIONING, State.ENDING)),
-            AccessRequest.next_attempt_at <= now,
-        )
-        .order_by(AccessRequest.next_attempt_at)
-        .limit(BATCH)
-    )
-    made = removed = 0
-    for request_id, state in db.session.execute(due).all():
+    """Go on with creates and removals that are due; return what was done.
+
+    What works is never behind what may time out: before each create, and before each place where a removal failed,
+    all other removals that have become due are done.
+    """
+    made, removed = 0, retry.remove_where_it_works(runtime)
+    for request_id in _creates_due(runtime.now()):
         try:
-            if state == State.PROVISIONING:
-                made += provision(request_id=request_id, runtime=runtime)
-            else:
-                removed += deprovision(request_id=request_id, runtime=runtime)
+            made += provision(request_id=request_id, runtime=runtime)
         except OperationalError:
             raise  # the database is away: the others would fail alike
         except Exception:
             log.exception("retry.failed", request_id=request_id)  # and no other request waits for this one
+        removed += retry.remove_where_it_works(runtime)
+    for place in retry.places_in_trouble(runtime.now()):
+        removed += retry.remove_in_trouble(place, runtime)
+        removed += retry.remove_where_it_works(runtime)
     return f"{made} made, {removed} removed"
 
 
 def end_if_over(*, request_id: int, runtime: Runtime) -> bool:
-    """Re-read one request under lock and end it if its time is over; return whether it was ended.
+    """Re-read one request under lock and end it if its time is over; return whether it was ended."""
+    return _end_together([request_id], runtime) == 1
+
+
+@retried_once
+def _end_together(request_ids: Sequence[int], runtime: Runtime) -> int:
+    """Re-read requests under lock and end those whose time is over; return how many.
 
     What was true when the job looked may be no longer: a redemption or a last page beats the job (P10).
     """
     with transaction(as_service=True):
-        request = locked(request_id)
+        requests = locked_all(request_ids).values()
         now = runtime.now()
-        reason = why_over(request, now=now, hold=True)
-        if reason is None:
-            return False
-        begin_ending(request, reason=reason, actor=SERVICE, now=now)
-    return True
+        over = defaultdict(list)
+        for request in requests:
+            reason = why_over(request, now=now, hold=True)
+            if reason is not None:
+                over[reason].append(request)
+        for reason, together in over.items():
+            end_together(together, reason=reason, actor=SERVICE, now=now)
+    return sum(map(len, over.values()))
+
+
+def _end_those_over(ids: Sequence[int], runtime: Runtime) -> tuple[int, int]:
+    """End a batch together; where one request spoils that, each alone. Return how many ended, and spoilt it."""
+    try:
+        return _end_together(ids, runtime), 0
+    except Exception as error:
+        if is_outage(error):
+            raise
+        if len(ids) == 1:
+            log.exception("expiry.failed", request_id=ids[0])
+            return 0, 1
+    each = [_end_those_over([one], runtime) for one in ids]
+    return sum(ended for ended, _ in each), sum(strange for _, strange in each)
 
 
 def why_over(request: AccessRequest, *, now: datetime, hold: bool = False) -> EndReason | None:
@@ -96,11 +123,18 @@ def why_over(request: AccessRequest, *, now: datetime, hold: bool = False) -> En
     session = db.session.scalars(query.execution_options(populate_existing=True)).one_or_none()
     if session is None or session.ended_at is not None:
         return EndReason.CLEANED_UP
-    return EndReason.IDLE if _seems_dead(session, now) else None
+    idle = _seems_dead(session.ended_at, session.last_seen_at, session.idle_seconds, now)
+    return EndReason.IDLE if idle else None
+
+
+def _creates_due(now: datetime) -> Sequence[int]:
+    waiting = AccessRequest.state == State.PROVISIONING, AccessRequest.next_attempt_at <= now
+    query = select(AccessRequest.id).where(*waiting).order_by(AccessRequest.next_attempt_at)
+    return db.session.scalars(query.limit(MOST_CREATES)).all()
 
 
 def _candidates(now: datetime) -> list[int]:
-    """Return the requests that may be over; each is judged again under its own lock."""
+    """Return the requests that may be over, ascending; each is judged again under its own lock."""
     alive = exists().where(
         Ticket.request_id == AccessRequest.id,
         Ticket.used_at.is_(None),
@@ -113,20 +147,39 @@ def _candidates(now: datetime) -> list[int]:
             and_(AccessRequest.state.in_(WITH_DEADLINE), AccessRequest.lapses_at <= now),
         )
     )
+    found = list(db.session.scalars(lapsed))
+    active = select(AccessRequest.id).where(AccessRequest.state == State.ACTIVE).order_by(AccessRequest.id)
+    for ids in in_batches(db.session.scalars(active).all(), LOOK_AT_ONCE):
+        found += _maybe_over(ids, now)
+    db.session.rollback()
+    return sorted(found)
+
+
+def _maybe_over(ids: Sequence[int], now: datetime) -> Sequence[int]:
+    """Return those active requests that seem over; all of them when one cannot be read, for each is judged alone."""
     inside = (
-        select(AccessRequest.id, AccessRequest.ends_at, LoginSession)
+        select(
+            AccessRequest.id,
+            AccessRequest.ends_at,
+            LoginSession.ended_at,
+            LoginSession.last_seen_at,
+            LoginSession.idle_seconds,
+        )
         .outerjoin(LoginSession, LoginSession.access_request_id == AccessRequest.id)
-        .where(AccessRequest.state == State.ACTIVE)
+        .where(AccessRequest.id.in_(ids))
     )
-    over = [
+    try:
+        rows = db.session.execute(inside).all()
+    except Unreadable:
+        return ids
+    return [
         request_id
-        for request_id, ends_at, session in db.session.execute(inside).all()
-        if ends_at is None or now >= ends_at or _seems_dead(session, now)
+        for request_id, ends_at, ended_at, seen_at, idle in rows
+        if ends_at is None or now >= ends_at or _seems_dead(ended_at, seen_at, idle, now)
     ]
-    return sorted([*db.session.scalars(lapsed).all(), *over])
 
 
-def _seems_dead(session: LoginSession | None, now: datetime) -> bool:
-    if session is None or session.ended_at is not None:
+def _seems_dead(ended_at: datetime | None, seen_at: datetime | None, idle: int | None, now: datetime) -> bool:
+    if seen_at is None or idle is None or ended_at is not None:
         return True
-    return now >= session.last_seen_at + timedelta(seconds=session.idle_seconds)
+    return now >= seen_at + timedelta(seconds=idle)

@@ -81,7 +81,7 @@ def extend(*, request_id: int, user_id: int, reason: str, added: timedelta, answ
                 factor=verdict.kind,
             )
             if sides:
-                announcements.tell_asked(request, extension=extension, now=now, runtime=runtime)
+                announcements.tell_asked(request, extension=extension, now=now)
             else:
                 _grant(request, extension, actor=actor, now=now, runtime=runtime)
                 granted = True
@@ -130,7 +130,7 @@ def reject_extension(
         settle(approval, REJECTED, acting=acting, actor=actor, note=checked_note(note), now=now)
         more_time.settle_extension(extension, REFUSED, now=now)
         _record_answer("access.extension_rejected", request, approval, actor=actor, now=now)
-        announcements.tell_no_more_time(request, now=now, runtime=runtime)
+        announcements.tell_no_more_time(request, now=now)
 
 
 def _add(request: AccessRequest, *, reason: str, added: timedelta, sides: list[str], now: datetime) -> Extension:
@@ -191,7 +191,7 @@ def _grant(request: AccessRequest, extension: Extension, *, actor: Actor, now: d
         added_seconds=extension.added_seconds,
         ends_at=ends_at.isoformat(),
     )
-    announcements.tell_more_time(request, extension, now=now, runtime=runtime)
+    announcements.tell_more_time(request, extension, now=now)
 
 
 def _record_answer(event: str, request: AccessRequest, approval: Approval, *, actor: Actor, now: datetime) -> None:

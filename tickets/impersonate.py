@@ -75,7 +75,7 @@ def request_impersonation(
                 subject_name=subject.full_name,
                 account_email=subject.email,
             )
-            announcements.tell_asked(request, now=now, runtime=runtime)
+            announcements.tell_asked(request, now=now)
             asked = asking.Asked(id=request.id, public_id=request.public_id, pending=True)
     if asked is None:
         raise Invalid(NO_SUBJECT, field="email")

@@ -20,9 +20,9 @@ from tempadmin.audit.log import SERVICE, record
 from tempadmin.db import db, lock, transaction
 from tempadmin.failpoints import reach
 from tempadmin.runtime import Runtime
-from tickets.end import growing_pause, timeout_of
 from tickets.models import AccessRequest, Leftover
 from tickets.queries import STUCK_AFTER, STUCK_FAILURES
+from tickets.removal import growing_pause, timeout_of
 from tickets.states import State
 
 BATCH = 200

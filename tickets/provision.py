@@ -21,7 +21,8 @@ from tempadmin.errors import Conflict
 from tempadmin.failpoints import reach
 from tempadmin.runtime import Runtime
 from tickets import leftovers, notices, tokens
-from tickets.end import account_of, begin_ending
+from tickets.accounts import account_of
+from tickets.end import begin_ending
 from tickets.machine import locked, move
 from tickets.models import CONFIRM, AccessRequest
 from tickets.states import OPEN, EndReason, State

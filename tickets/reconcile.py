@@ -17,7 +17,8 @@ from tempadmin.audit.log import SERVICE, record
 from tempadmin.db import db, lock, transaction
 from tempadmin.runtime import Runtime
 from tickets import astray, directories, leftovers
-from tickets.end import account_of, begin_ending
+from tickets.accounts import account_of
+from tickets.end import begin_ending
 from tickets.machine import locked
 from tickets.models import AccessRequest, Ticket
 from tickets.states import WITH_TICKET, EndReason, State

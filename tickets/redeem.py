@@ -109,7 +109,7 @@ def redeem(
                 runtime=runtime,
             )
             notices.tell_entered(request, now=now, runtime=runtime)
-            announcements.tell_inside(request, now=now, runtime=runtime)
+            announcements.tell_inside(request, now=now)
     if refusal is not None:
         raise refusal
     return secret

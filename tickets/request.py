@@ -60,7 +60,7 @@ def request_access(
             lapses_at=now + runtime.settings.approval_ttl,
         )
         if sides:
-            announcements.tell_asked(request, now=now, runtime=runtime)
+            announcements.tell_asked(request, now=now)
         return asking.Asked(id=request.id, public_id=request.public_id, pending=bool(sides))
 
 

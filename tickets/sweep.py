@@ -18,10 +18,10 @@ from sqlalchemy.exc import OperationalError
 from tempadmin.db import db, transaction
 from tempadmin.runtime import Runtime
 from tickets import astray, directories, reconcile
-from tickets.end import deprovision
 from tickets.expire import end_if_over, why_over
 from tickets.machine import locked
 from tickets.models import AccessRequest
+from tickets.removal import deprovision
 from tickets.states import State
 
 ONLY_TOLD = frozenset({"unproven", "silent"})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from itsdangerous import BadSignature
@@ -46,7 +47,13 @@ def issue(*, request_id: int, purpose: str, now: datetime, expires_at: datetime,
 
 def void(*, request_id: int, now: datetime, purpose: str | None = None) -> None:
     """Make a request's live tickets worthless, codes included."""
-    live = update(Ticket).where(Ticket.request_id == request_id, Ticket.used_at.is_(None), Ticket.voided_at.is_(None))
+    void_all([request_id], now=now, purpose=purpose)
+
+
+def void_all(request_ids: Sequence[int], *, now: datetime, purpose: str | None = None) -> None:
+    """Do for many requests, in one statement, what ``void`` does for one."""
+    theirs = Ticket.request_id.in_(request_ids)
+    live = update(Ticket).where(theirs, Ticket.used_at.is_(None), Ticket.voided_at.is_(None))
     if purpose is not None:
         live = live.where(Ticket.purpose == purpose)
     db.session.execute(live.values(voided_at=now, code_digest=None, code_challenge=None, code_expires_at=None))

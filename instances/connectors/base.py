@@ -56,6 +56,9 @@ class Connector(Protocol):
     timeout: timedelta
     """How long one call may take; a create that was begun may take effect until twice this has passed."""
 
+    batch: int
+    """For how many accounts at most one ``remove_many`` is done within that time; 1: each is asked for alone."""
+
     def create(self, account: Account, *, still_wanted: Callable[[], None]) -> None:
         """Make the account: inactive, administrator, hidden, protected; look it up before.
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import Select, delete, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from instances.connectors.base import Account, ConnectorError, Found
 from tempadmin.accounts import sessions
-from tempadmin.accounts.models import ADMINISTRATOR, TEMPORARY, User
+from tempadmin.accounts.models import ADMINISTRATOR, TEMPORARY, LoginSession, User
 from tempadmin.db import db, lock, transaction
 from tempadmin.runtime import current_runtime
 
-BATCH = 100
+BATCH = 50
+FRESH = {"populate_existing": True}
 
 
 class LocalConnector:
@@ -26,6 +27,7 @@ class LocalConnector:
 
     elsewhere = False
     timeout = timedelta(seconds=5)
+    batch = BATCH
 
     def create(self, account: Account, *, still_wanted: Callable[[], None]) -> None:
         """Complete the reserved row: administrator, still inactive. Lock order: the user's row, then the request's."""
@@ -68,9 +70,8 @@ class LocalConnector:
             except SQLAlchemyError:
                 # One account that will not go must not keep the others of its batch.
                 outcome |= {account.user_id: _delete_alone(account) for account in batch}
-            for account in batch:
-                if outcome[account.user_id] is None and self.exists(account):
-                    outcome[account.user_id] = ConnectorError("the account is still there")
+            for user_id in _still_there([account for account in batch if outcome[account.user_id] is None]):
+                outcome[user_id] = ConnectorError("the account is still there")
         return outcome
 
 
@@ -79,9 +80,10 @@ def _delete(batch: Sequence[Account]) -> dict[int, ConnectorError | None]:
     outcome: dict[int, ConnectorError | None] = {}
     ours: list[int] = []
     with transaction(as_service=True):
+        rows = {row.id: row for row in db.session.scalars(_rows(batch).with_for_update(), execution_options=FRESH)}
         for account in batch:
             outcome[account.user_id] = None
-            row = lock(User, account.user_id)
+            row = rows.get(account.user_id)
             if row is None:
                 continue
             try:
@@ -91,8 +93,8 @@ def _delete(batch: Sequence[Account]) -> dict[int, ConnectorError | None]:
                 continue
             row.active = False
             ours.append(row.id)
-        live = [session_id for user_id in ours for session_id in sessions.live_ids(user_id=user_id)]
-        sessions.revoke(live, reason="account_removed", now=current_runtime().now())
+        live = select(LoginSession.id).where(LoginSession.user_id.in_(ours), LoginSession.ended_at.is_(None))
+        sessions.revoke(db.session.scalars(live).all(), reason="account_removed", now=current_runtime().now())
         db.session.flush()
         db.session.execute(delete(User).where(User.id.in_(ours), User.kind == TEMPORARY))
     return outcome
@@ -103,6 +105,18 @@ def _delete_alone(account: Account) -> ConnectorError | None:
         return _delete([account])[account.user_id]
     except SQLAlchemyError as error:
         return ConnectorError(f"the database refused: {type(error).__name__}")
+
+
+def _rows(accounts: Sequence[Account]) -> Select[User]:
+    return select(User).where(User.id.in_([account.user_id for account in accounts])).order_by(User.id)
+
+
+def _still_there(accounts: Sequence[Account]) -> set[int]:
+    """Read back; return the ids of those that are there after all, under their exact names."""
+    db.session.rollback()
+    names = {account.user_id: account.name for account in accounts}
+    there = _rows(accounts).where(User.kind == TEMPORARY).with_only_columns(User.id, User.screen_name)
+    return {user_id for user_id, name in db.session.execute(there) if name == names[user_id]}
 
 
 def _read(account: Account) -> User | None:

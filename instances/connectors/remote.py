@@ -22,6 +22,7 @@ class RemoteConnector(ABC):
 
     elsewhere = True
     timeout = timedelta(seconds=5)
+    batch = 1
 
     def __init__(self) -> None:
         self._reserved = LocalConnector()

@@ -153,13 +153,15 @@ def recheck_acting(session: Session) -> None:
 
 
 def revoke(session_ids: Iterable[int], *, reason: str, now: datetime) -> None:
-    """End sessions in the open transaction, by ascending id."""
+    """End sessions in the open transaction, locked by ascending id."""
     ended = db.session().info.setdefault(ENDED_HERE, set())
-    for session_id in sorted(session_ids):
-        row = lock(LoginSession, session_id)
-        if row is not None and row.ended_at is None:
+    rows = (
+        select(LoginSession).where(LoginSession.id.in_(list(session_ids))).order_by(LoginSession.id).with_for_update()
+    )
+    for row in db.session.scalars(rows, execution_options={"populate_existing": True}):
+        if row.ended_at is None:
             row.ended_at, row.end_reason = now, reason
-            ended.add(session_id)
+            ended.add(row.id)
 
 
 def live_ids(*, user_id: int) -> list[int]:

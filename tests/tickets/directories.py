@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from threading import Event
 
 from flask import Flask
@@ -25,10 +25,10 @@ class Moody(LocalConnector):
             raise self.create_error
         super().create(account, still_wanted=still_wanted)
 
-    def remove(self, account: Account) -> None:
+    def remove_many(self, accounts: Sequence[Account]) -> Mapping[int, ConnectorError | None]:
         if self.remove_error is not None:
-            raise self.remove_error
-        super().remove(account)
+            return dict.fromkeys((account.user_id for account in accounts), self.remove_error)
+        return super().remove_many(accounts)
 
 
 class Counting(Moody):
@@ -55,6 +55,8 @@ class Slow(LocalConnector):
 
 class Faraway(LocalConnector):
     """A directory elsewhere: a create takes effect when it gets there, wanted or not; each waits for its own event."""
+
+    batch = 1
 
     def __init__(self, creates: int = 1) -> None:
         self.accounts: set[str] = set()

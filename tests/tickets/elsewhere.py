@@ -17,6 +17,8 @@ FOLDER = "elsewhere"
 class Elsewhere(LocalConnector):
     """What it does takes effect at once, whatever becomes of our transaction after it."""
 
+    batch = 1
+
     def create(self, account: Account, *, still_wanted: Callable[[], None]) -> None:
         still_wanted()
         folder = current_runtime().settings.data / FOLDER

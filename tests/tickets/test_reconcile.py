@@ -18,7 +18,8 @@ from tempadmin.doctor.findings import Level
 from tests.tickets.scenes import Scene, bring, live_sessions, new_scene
 from tests.world import World
 from tickets import doctor_directories
-from tickets.end import account_of, end_access
+from tickets.accounts import account_of
+from tickets.end import end_access
 from tickets.models import AccessRequest, Leftover, Ticket
 from tickets.provision import provision
 from tickets.states import EndReason, State

@@ -42,6 +42,7 @@ def temporary_accounts() -> int:
 class Stubborn(LocalConnector):
     """A directory that says it removed the account, and did not; until it is told to obey."""
 
+    batch = 1
     obeys = False
 
     def remove(self, account: Account) -> None:
