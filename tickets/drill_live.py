@@ -19,10 +19,11 @@ from tempadmin.db import db, transaction
 from tempadmin.errors import Conflict, Forbidden
 from tempadmin.runtime import Runtime
 from tickets import drill, leftovers, queries
-from tickets.end import deprovision, end_access
+from tickets.end import end_access
 from tickets.machine import locked
 from tickets.models import AccessRequest, Leftover
 from tickets.provision import provision
+from tickets.removal import deprovision
 from tickets.states import EndReason, State
 
 WEB_ID, NAME, HOST = "drill", "Drill (no customer)", "drill.invalid"
