@@ -58,7 +58,7 @@ class Browser:
     owner: int
     """The id of whoever is signed in there."""
     doors: random.Random
-    """Which of the two servers takes the next request."""
+    """Which of the two servers is asked first."""
     jars: dict[str, Jar] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
 
@@ -93,10 +93,13 @@ class Browser:
         """
         parts = urlsplit(url)
         host, path = parts.hostname or "", parts.path + (f"?{parts.query}" if parts.query else "")
-        port = self.doors.choice(self.web.ports)
-        facts |= {"person": self.owner, "door": self.web.ports.index(port), "cookie": label(self.cookie(host))}
+        first = self.doors.choice(self.web.ports)
+        facts |= {"person": self.owner, "door": self.web.ports.index(first), "cookie": label(self.cookie(host))}
         number = self.web.recorder.begin(self.name, kind, **facts)
-        answer = self._send(port, method, host, path, form)
+        answer = Answer(NEVER)
+        for port in sorted(self.web.ports, key=lambda one: one != first):
+            if answer.outcome == NEVER:  # as a reverse proxy does with a server that takes no connection
+                answer = self._send(port, method, host, path, form)
         if answer.outcome == OK and not when(answer):
             answer = replace(answer, outcome=REFUSED)
         found = told(answer) if answer.ok else {"retry_after": answer.retry_after} if answer.status == 503 else {}

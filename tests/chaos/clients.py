@@ -129,8 +129,10 @@ class Client:
             window.jars[access.host] = dict(self._visited.get(access.host, {}))
         if plan.thief:
             windows.append(self._desk.window((plan.person + 1) % plans.PEOPLE).twin(f"{access.console.name}t"))
-        entered = list(self._tabs.map(lambda one: self._desk.follow(one, access, access.links[-1]), windows))
-        access.visits += [window for window, came_in in zip(windows, entered, strict=True) if came_in]
+        for came_in in self._tabs.map(
+            lambda one: self._desk.follow(one, access, access.links[-1], twice=plan.twice), windows
+        ):
+            access.visits += came_in
         access.kept += [window.twin(f"{window.name}k") for window in access.visits]
         for window in access.kept:
             self._visited[access.host] = window.jars[access.host]

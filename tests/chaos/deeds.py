@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from html import unescape
 from typing import Any
@@ -143,17 +144,24 @@ class Desk:
         answer = access.console.do(kind, "POST", url, form, when=lambda one: bool(_links(one)), **access.told)
         access.links += _links(answer)
 
-    def follow(self, window: Browser, access: Access, link: str) -> bool:
-        """Open the one-time link and go where it leads; tell whether that was in."""
+    def follow(self, window: Browser, access: Access, link: str, *, twice: bool = False) -> list[Browser]:
+        """Open the one-time link and go where it leads; return the windows that are in then.
+
+        Parameters
+        ----------
+        twice
+            Two windows of the same browser come back with the same code, at once.
+        """
         facts = {**access.told, "link": label(link)}
         gone = window.do("depart", "GET", link, when=leads_to("/access/enter"), **facts)
-        if not gone.ok:
-            return False
-        sent = window.do("enter", "GET", gone.location, when=leads_to("/login/return"), **facts)
-        if not sent.ok:
-            return False
+        sent = gone.ok and window.do("enter", "GET", gone.location, when=leads_to("/login/return"), **facts)
+        if not sent or not sent.ok:
+            return []
         access.returns.append((window.twin(window.name + "r"), sent.location))
-        return self.come_back(window, access, sent.location)
+        windows = [window, window.twin(window.name + "d")] if twice else [window]
+        with ThreadPoolExecutor(len(windows)) as pool:
+            came_in = pool.map(lambda one: self.come_back(one, access, sent.location), windows)
+            return [one for one, is_in in zip(windows, came_in, strict=True) if is_in]
 
     def come_back(self, window: Browser, access: Access, url: str) -> bool:
         """Come back to the instance with a code; tell whether that opened a session."""

@@ -37,6 +37,8 @@ class Episode:
     new_link: bool
     browsers: int
     """How many of the person's browsers follow the one link at once; none: it lapses."""
+    twice: bool
+    """Each comes back twice with its one code."""
     thief: bool
     """Somebody else follows it, too."""
     pages: int
@@ -73,6 +75,7 @@ STRAIGHT: dict[str, Any] = {
     "confirmation": "code",
     "new_link": False,
     "browsers": 1,
+    "twice": False,
     "thief": False,
 }
 """What makes any episode the straight way in."""
@@ -103,6 +106,7 @@ def episodes(seed: str, client: int) -> Iterator[Episode]:
             confirmation=chance.choices(["code", "wrong_first", "not_me", "cancel", NOBODY], [20, 2, 1, 1, 1])[0],
             new_link=chance.random() < 0.15,
             browsers=chance.choices([0, 1, 2, 3], [1, 5, 5, 3])[0],
+            twice=chance.random() < 0.4,
             thief=chance.random() < 0.15,
             pages=chance.randrange(6),
             pause=chance.uniform(0, 0.8),
