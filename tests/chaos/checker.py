@@ -10,11 +10,10 @@ from tests.chaos.final import CLOCKS_APART, Final, Row, seconds
 from tests.chaos.history import OK, History, Operation
 from tests.chaos.verdicts import Broken, Verdict
 
-SERVED = frozenset(
-    {"page", "settings", "change", "depart", "enter", "redeem", "confirmation", "confirm", "new_link", "start"}
-)
-"""What must not be served any more once an end was acknowledged."""
 INSIDE = frozenset({"page", "settings", "change"})
+ON_THE_WAY = frozenset({"approve", "start", "send-again", "confirmation", "confirm", "new_link"})
+SERVED = INSIDE | ON_THE_WAY | {"depart", "enter", "redeem"}
+"""What must not be served any more once an end was acknowledged."""
 ENDS = frozenset({"leave", "end", "cancel", "end_by_omniadmin", "end_by_customer", "not_me", "reject"})
 AFTER_AN_END = frozenset(
     {"access.ended", "access.removal_failed", "access.wrong_code", "access.orphan_removed", "access.ending"}

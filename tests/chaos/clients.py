@@ -109,6 +109,9 @@ class Client:
         """Do the next step, each once; tell whether to go on."""
         if "start" in offered:
             self._desk.press(access, "start")
+        elif "send-again" in offered and plan.send_again and "again" not in done:
+            done.add("again")
+            self._desk.press(access, "send-again")
         elif "send-again" in offered and "confirmed" not in done:
             if plan.confirmation in ("cancel", plans.NOBODY):
                 if plan.confirmation == "cancel":

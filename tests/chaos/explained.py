@@ -21,6 +21,7 @@ DEEDS = {
     "start": "access.started",
     "approve": "access.approved",
     "reject": "access.rejected",
+    "send-again": "access.confirmation_sent_again",
     "confirm": "access.confirmed",
     "new_link": "access.new_link",
     "enter": "access.code_issued",

@@ -34,6 +34,8 @@ class Episode:
     """``approve`` or ``reject`` where somebody is asked, or ``nobody``."""
     confirmation: str
     """``code``, ``wrong_first``, ``not_me``, ``cancel`` or ``nobody``."""
+    send_again: bool
+    """Have the confirmation mailed anew, and follow the new link."""
     new_link: bool
     browsers: int
     """How many of the person's browsers follow the one link at once; none: it lapses."""
@@ -73,6 +75,7 @@ CUT, HOLE, DELAY, LOSE, RESTART = "cut", "hole", "delay", "lose commits", "resta
 STRAIGHT: dict[str, Any] = {
     "instance": "acme",
     "confirmation": "code",
+    "send_again": False,
     "new_link": False,
     "browsers": 1,
     "twice": False,
@@ -104,6 +107,7 @@ def episodes(seed: str, client: int) -> Iterator[Episode]:
             instance=chance.choices(list(INSTANCES), [5, 5, 3, 2])[0],
             answer=chance.choices(["approve", "reject", NOBODY], [12, 1, 1])[0],
             confirmation=chance.choices(["code", "wrong_first", "not_me", "cancel", NOBODY], [20, 2, 1, 1, 1])[0],
+            send_again=chance.random() < 0.1,
             new_link=chance.random() < 0.15,
             browsers=chance.choices([0, 1, 2, 3], [1, 5, 5, 3])[0],
             twice=chance.random() < 0.4,

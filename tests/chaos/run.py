@@ -89,7 +89,7 @@ class Chaos:
                     services.say_where_they_are()
                 complaints = [
                     f"{' '.join(words)}: {said}"
-                    for words in (["audit", "verify"], ["doctor"])
+                    for words in (["audit", "verify"], ["doctor"], ["doctor", "--invariants"])
                     if (said := command(words, _environment(values))) is not None
                 ]
             runs = (data / beats.FILE).read_text("utf-8").splitlines()
