@@ -2,7 +2,7 @@
 
 Probes come every second, from anybody, and most of all while something is wrong. So one thread per worker looks, at
 most once in ``FRESH_FOR``; all who ask meanwhile share what it saw, and a database that swallows questions holds up
-nobody for more than ``PATIENCE``.
+nobody for more than ``PATIENCE``. A look that takes longer says nothing yet: for ``USABLE_FOR`` the last one stands.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tempadmin.runtime import Runtime, application, current_runtime
 
 EXTENSION, WATCH = "tempadmin.grounds", "tempadmin.health"
 DATABASE = "database"
-FRESH_FOR, PATIENCE = 2.0, 1.0
+FRESH_FOR, PATIENCE, USABLE_FOR = 2.0, 1.0, 10.0
 """Seconds."""
 
 log = structlog.get_logger()
@@ -72,20 +72,20 @@ class Watch:
         self._look = look
         self._changed = threading.Condition()
         self._found: Mapping[str, bool] | None = None
-        self._began, self._good_until = 0.0, 0.0
+        self._began, self._fresh_until = 0.0, 0.0
         self._at_work = False
 
     def latest(self) -> Mapping[str, bool] | None:
-        """Return what was seen within ``FRESH_FOR``; ``None`` when the look takes longer than ``PATIENCE``."""
+        """Return what was seen; ``None`` when that is too long ago, or the first look takes its time."""
         with self._changed:
             now = time.monotonic()
-            if now >= self._good_until and not self._at_work:
+            if now >= self._fresh_until and not self._at_work:
                 self._began, self._at_work = now, True
                 threading.Thread(target=self._run, name="health", daemon=True).start()
             if self._at_work:
                 # Counted from its begin: whoever asks after that need not wait at all.
                 self._changed.wait_for(lambda: not self._at_work, timeout=max(self._began + PATIENCE - now, 0))
-            return self._found if time.monotonic() < self._good_until else None
+            return self._found if time.monotonic() < self._fresh_until - FRESH_FOR + USABLE_FOR else None
 
     def _run(self) -> None:
         found: Mapping[str, bool] | None = None
@@ -94,7 +94,7 @@ class Watch:
         finally:
             with self._changed:
                 self._found, self._at_work = found, False
-                self._good_until = time.monotonic() + FRESH_FOR
+                self._fresh_until = time.monotonic() + FRESH_FOR
                 self._changed.notify_all()
 
 

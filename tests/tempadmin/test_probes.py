@@ -24,7 +24,7 @@ ALIVE, READY = "/healthz", "/readyz"
 def probe(world: World, path: str, *, method: str = "GET", host: str = CONSOLE) -> tuple[int, list[str]]:
     """Status and lines of an answer that rests on a look of its own."""
     db.session.rollback()
-    world.app.extensions[health.WATCH]._good_until = 0.0
+    world.app.extensions[health.WATCH]._fresh_until = 0.0
     response = world.browser(host).get(path, method=method)
     return response.status_code, response.get_data(as_text=True).splitlines()
 
@@ -120,12 +120,32 @@ def test_a_database_that_swallows_questions_holds_nobody_up(tmp_path: Path) -> N
             db.engine.dispose()
 
 
+def test_a_look_that_takes_its_time_says_nothing_yet() -> None:
+    """On a busy machine what was seen last stands for some seconds, and then no more."""
+    let_go, asked = threading.Event(), []
+
+    def look() -> dict[str, bool]:
+        asked.append(1)
+        if len(asked) > 1:
+            let_go.wait(10)
+        return {health.DATABASE: True}
+
+    watch = health.Watch(look)
+    assert watch.latest() == {health.DATABASE: True}
+    watch._fresh_until = time.monotonic()
+    assert watch.latest() == {health.DATABASE: True}
+    assert len(asked) == 2
+    watch._fresh_until -= health.USABLE_FOR
+    assert watch.latest() is None
+    let_go.set()
+
+
 def test_many_probes_are_one_look(world: World) -> None:
     """Whatever a monitor asks, and however often, the database is asked once in a few seconds."""
     probe(world, READY)
     asked: list[str] = []
     event.listen(db.engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
-    world.app.extensions[health.WATCH]._good_until = 0.0
+    world.app.extensions[health.WATCH]._fresh_until = 0.0
     world.browser().get(READY)
     once = len(asked)
     for path in (READY, ALIVE) * 10:
