@@ -14,7 +14,7 @@ from tempadmin.jobs import Job, jobs
 from tempadmin.outbox.models import OutboxMessage
 from tests.metrics.scraping import scrape
 from tests.world import CONSOLE, World
-from tickets.models import AccessRequest
+from tickets.models import AccessRequest, Leftover
 from tickets.refusals import Why
 from tickets.states import State
 
@@ -32,6 +32,8 @@ LABELS: dict[str, Mapping[str, set[str] | None]] = {
     "tempadmin_removals_by_hand": {},
     "tempadmin_removals_failed_attempts": {},
     "tempadmin_removals_oldest_seconds": {},
+    "tempadmin_leftovers": {},
+    "tempadmin_leftovers_stuck": {},
     "tempadmin_clock_skew_seconds": {},
     "tempadmin_mails_waiting": {},
     "tempadmin_mails_oldest_waiting_seconds": {},
@@ -114,6 +116,17 @@ def test_p11_removals_that_do_not_go_through_are_told(told: World) -> None:
     assert found.value("tempadmin_removals_pending") == found.value("tempadmin_removals_stuck") == 1
     assert found.value("tempadmin_removals_failed_attempts") == 4
     assert found.value("tempadmin_removals_oldest_seconds") == 90
+
+
+def test_p11_leftovers_are_told(told: World) -> None:
+    """What must go and belongs to no request; after a quarter of an hour it needs attention."""
+    now = told.clock.now()
+    words = dict.fromkeys(("connector", "account_name", "account_email", "marker", "why"), "x")
+    with transaction() as session:
+        session.add(Leftover(instance_id=1, user_id=1, request_id=0, found_at=now, next_attempt_at=now, **words))
+    assert (scrape(told).value("tempadmin_leftovers"), scrape(told).value("tempadmin_leftovers_stuck")) == (1, 0)
+    told.clock.advance(minutes=15)
+    assert (scrape(told).value("tempadmin_leftovers"), scrape(told).value("tempadmin_leftovers_stuck")) == (1, 1)
 
 
 def test_the_mails_that_wait_and_those_given_up_are_told(told: World) -> None:
