@@ -149,22 +149,23 @@ class Client:
             self._desk.look_inside(window, access)
             self._stop.wait(plan.pause)
         self._desk.open_settings(window, access)
-        companion = self._tabs.submit(self._go_on, window.twin(f"{window.name}x"), access, plan)
+        tabs = [self._tabs.submit(self._go_on, window.twin(f"{window.name}x{n}"), access) for n in range(plan.tabs)]
         if plan.end == plans.NOBODY:
             self._stay(window, access, plan)
         else:
             self._desk.end(access, plan.end)
-        companion.result()
+        for tab in tabs:
+            tab.result()
 
-    def _go_on(self, window: Browser, access: Access, plan: Episode) -> None:
-        """Read and write in another tab, which an end overtakes."""
-        for _ in range(CHANGES if plan.companion else 0):
+    def _go_on(self, window: Browser, access: Access) -> None:
+        """Write and read in another tab, which an end overtakes: all tabs write to one row, so some wait for others."""
+        for _ in range(CHANGES):
             if not self._desk.change(window, access).ok or not self._desk.look_inside(window, access).ok:
                 return
 
     def _stay(self, window: Browser, access: Access, plan: Episode) -> None:
         """Work on until a limit, or go away."""
-        for _ in range(INSIDE_SECONDS if plan.companion else 0):
+        for _ in range(INSIDE_SECONDS if plan.tabs else 0):
             if self._desk.look_inside(window, access).outcome == REFUSED or self._stop.wait(1):
                 return
 

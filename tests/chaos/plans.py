@@ -47,8 +47,8 @@ class Episode:
     pause: float
     """Between two pages, in seconds."""
     end: str
-    companion: bool
-    """Another tab reads and writes on while it ends."""
+    tabs: int
+    """How many other tabs read and write on while it ends."""
     replays: int
     meddle: float | None
     """First end an access of somebody else: which, as a part of all that are open."""
@@ -115,7 +115,7 @@ def episodes(seed: str, client: int) -> Iterator[Episode]:
             pages=chance.randrange(6),
             pause=chance.uniform(0, 0.8),
             end=chance.choices(ends, [6, 3, 3, 3, 3, 12][: len(ends)])[0],
-            companion=chance.random() < 0.5,
+            tabs=chance.randrange(4),
             replays=chance.randrange(2, 7),
             meddle=chance.random() if chance.random() < 0.2 else None,
             meddler=chance.choice([OMNIADMIN, CUSTOMER]),
