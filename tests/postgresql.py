@@ -61,7 +61,15 @@ class RunningCluster(Cluster):
 
     def restart_immediately(self) -> None:
         """Have it crash, as ``pg_ctl restart -m immediate`` does, and recover; what it acknowledged is still there."""
-        self._end(signal.SIGQUIT)
+        self.halt(signal.SIGQUIT)
+        self.start()
+
+    def halt(self, how: signal.Signals) -> None:
+        """End it as ``pg_ctl stop`` does: SIGINT is its ``-m fast``, SIGQUIT its ``-m immediate``."""
+        self._end(how)
+
+    def start(self) -> None:
+        """Start it again, at the same address."""
         self._server = self._start()
 
     def stop(self) -> None:

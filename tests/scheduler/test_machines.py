@@ -61,6 +61,7 @@ def refuse(app: Flask) -> float:
     return time.monotonic() - begun
 
 
+@pytest.mark.timeout(60)
 def test_a_machine_that_is_at_work_elsewhere_is_named_and_we_do_not_start(app: Flask) -> None:
     """The lease was renewed while we looked: whoever did that is alive."""
     with leads_elsewhere(app), pytest.raises(SettingsError, match=r"other works on this SQLite file.*PostgreSQL"):
