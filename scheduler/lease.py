@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Update, select, text, update
 
 from scheduler.due_times import LONG_AGO
-from scheduler.models import SchedulerLease
+from scheduler.models import JobState, SchedulerLease
 from tempadmin.audit.log import Actor
 from tempadmin.backup.anew import GAP
 from tempadmin.db import claimed, db, lock_or_make, retried_once, transaction
@@ -104,7 +104,11 @@ def held(epoch: int, runtime: Runtime) -> bool:
 
 
 def begin_anew(_actor: Actor, now: datetime) -> dict[str, int]:
-    """Free a restored database's lease under an epoch that was never given: a leader of the lost time is fenced."""
+    """Free a restored database's lease under an epoch that was never given, and have every job run soon.
+
+    A leader of the lost time that wakes up is fenced.
+    """
+    db.session.execute(update(JobState).values(next_due_at=now))
     row = lock_or_make(SchedulerLease, NAME, **FREE)
     row.epoch, row.holder, row.expires_at = row.epoch + GAP, "", now
     return {}

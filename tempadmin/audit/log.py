@@ -10,17 +10,18 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
+from flask import Flask
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from tempadmin.audit.chain import GENESIS, seal
 from tempadmin.audit.models import AuditEvent, AuditHead
-from tempadmin.db import db, lock_or_make_all
-from tempadmin.runtime import current_runtime
+from tempadmin.db import after_commit, db, lock_or_make_all
+from tempadmin.runtime import application, current_runtime
 
-COLLECTED = "audit_events"
+COLLECTED, NEWEST = "audit_events", "tempadmin.newest_event"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,5 +115,12 @@ def write_collected(session: Session) -> None:
             }
             rows.append({**values, "hash": seal(AuditEvent(**values), keys)})
             head.number, head.hash = head.number + 1, rows[-1]["hash"]
-    session.execute(insert(AuditEvent), rows)
+    inserted = session.execute(insert(AuditEvent).returning(AuditEvent.id, AuditEvent.hash), rows)
+    app, newest = application(), max((event_id, digest) for event_id, digest in inserted)
     session.flush()
+    after_commit(lambda: app.extensions.__setitem__(NEWEST, newest))
+
+
+def newest_written(app: Flask) -> tuple[int, str] | None:
+    """Return id and hash of the last event that this process committed, if any: a database without it lost it."""
+    return cast("tuple[int, str] | None", app.extensions.get(NEWEST))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from tempadmin import schema
@@ -152,11 +153,19 @@ def _put_in_place(new: Path, file: Path, anew: Anew) -> Path | None:
     """Rename the new database; the former one has a second name by then."""
     replaced = None
     if file.exists():
-        replaced = file.with_name(f"{file.name}.replaced-{anew.at:%Y%m%dT%H%M%SZ}")
-        replaced.unlink(missing_ok=True)
-        os.link(file, replaced)
+        replaced = _second_name(file, f"{file.name}.replaced-{anew.at:%Y%m%dT%H%M%SZ}")
         for name in copying.SIDECARS:  # of a damaged one: they must not be taken for the new one's
             file.with_name(file.name + name).unlink(missing_ok=True)
     new.replace(file)
     copying.sync(file.parent)
     return replaced
+
+
+def _second_name(file: Path, name: str) -> Path:
+    """Give a file one more name, and take nobody else's: two restores may fall into one second."""
+    for number in count(1):
+        second = file.with_name(name if number == 1 else f"{name}-{number}")
+        with suppress(FileExistsError):
+            os.link(file, second)
+            return second
+    raise AssertionError("numbers do not end")

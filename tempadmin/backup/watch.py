@@ -8,14 +8,14 @@ import structlog
 from flask import Flask
 from sqlalchemy import select
 
-from tempadmin.audit.log import SERVICE
+from tempadmin.audit.log import SERVICE, newest_written
 from tempadmin.audit.models import AuditEvent
 from tempadmin.backup import mark
 from tempadmin.backup.anew import Anew, begin_anew
 from tempadmin.db import db
 from tempadmin.doctor.findings import Finding, error, ok
 from tempadmin.jobs import beats
-from tempadmin.runtime import Runtime
+from tempadmin.runtime import Runtime, application
 
 log = structlog.get_logger()
 
@@ -26,16 +26,25 @@ def init_app(app: Flask) -> None:
 
 
 def look(runtime: Runtime) -> Anew | None:
-    """Begin anew when the database is older than the mark; then move the mark on. Return what was done, if anything."""
+    """Begin anew when the database is older than what was seen, and move the mark on; return what was done, if any.
+
+    Besides the mark, which is of the last heartbeat, this process remembers the last event that it committed itself: a
+    fail-over to a replica loses the last second rather than the last hour.
+    """
     folder = runtime.settings.data
-    kept = mark.read(folder)
+    kept, older = mark.read(folder), None
     with db.engine.connect() as connection:
         found = mark.highest(connection)
-        older = kept is not None and found != kept and mark.is_older(connection, than=kept)
+        if found is not None:
+            own = newest_written(application())
+            written = None if own is None else mark.Mark(first=found.first, id=own[0], hash=own[1])
+            seen = [one for one in (kept, written) if one is not None and one != found]
+            missed = [one for one in seen if mark.is_older(connection, than=one)]
+            older = max(missed, key=lambda one: one.id, default=None)
     anew = None
-    if older and kept is not None:
-        log.error("database.older_than_seen", seen=kept.id, found=found.id if found else 0)
-        anew = begin_anew(actor=SERVICE, runtime=runtime, seen=kept)
+    if older is not None:
+        log.error("database.older_than_seen", seen=older.id, found=found.id if found else 0)
+        anew = begin_anew(actor=SERVICE, runtime=runtime, seen=older)
         with db.engine.connect() as connection:
             found = mark.highest(connection)
     if found is not None and found != kept:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 
-from instances.models import VirtualInstance
+from instances.models import DrillAccount, VirtualInstance
 from scheduler import lease
 from scheduler.models import SchedulerLease
 from tempadmin.accounts import factors, invitations
@@ -204,3 +204,36 @@ def test_s01_recovery_codes_stay_unless_the_operator_says_otherwise(world: World
     assert done is not None
     assert done.ended["recovery codes"] == 10
     assert db.session.scalars(select(RecoveryCode.id)).all() == []
+
+
+def test_p1_what_the_lost_time_made_elsewhere_is_found_and_removed(world: World, take: Take) -> None:
+    """Restored to before the request: the directory has an account that the database never heard of. No sweep is on."""
+    world.omniadmin()
+    world.instance("acme", connector="drill")
+    ada = world.signed_in()
+    back = take()
+    world.enter(ada, "acme")
+    with db.engine.connect() as connection:
+        there = [dict(row) for row in connection.execute(select(DrillAccount.__table__)).mappings()]
+    assert len(there) == 1
+    back()
+    with transaction() as session:
+        session.execute(insert(DrillAccount), there)
+    anew(world)
+    world.clock.advance(minutes=1)
+    told = jobs(world.app)["after-restore"].run(world.runtime)
+    assert told == "1 of 1 leftovers removed after a restore"
+    gone = select(DrillAccount.gone_at)
+    assert [moment is not None for moment in db.session.scalars(gone)] in ([], [True])
+    assert "nothing to do" in jobs(world.app)["after-restore"].run(world.runtime)
+    assert faults(world) == []
+
+
+def test_p1_a_directory_that_is_silent_after_a_restore_is_looked_at_again(world: World) -> None:
+    """Until it has answered, every hour: nothing is noted as done before."""
+    world.omniadmin()
+    world.instance("acme", connector="gone away")
+    world.signed_in()
+    anew(world)
+    for _ in range(2):
+        assert "was not read" in jobs(world.app)["after-restore"].run(world.runtime)

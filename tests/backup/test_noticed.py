@@ -81,6 +81,19 @@ def test_p3_a_replica_that_lost_commits_and_went_on_is_noticed_too(world: World,
     assert watch.look(world.runtime) is not None
 
 
+def test_p3_a_process_notices_that_its_own_last_commit_is_lost(world: World, acme: VirtualInstance, take: Take) -> None:
+    """A fail-over within the heartbeat's five seconds: no mark was written since, and the access that ended is over."""
+    inside = go_inside(world)
+    page = f"{CONSOLE}/access/{inside.request.public_id}"
+    watch.look(world.runtime)
+    back = take()
+    end_it(inside, page)
+    back()
+    assert watch.look(world.runtime) is not None
+    assert_refused(thief(world, inside.cookie))
+    assert watch.look(world.runtime) is None
+
+
 def test_p14_two_machines_that_notice_begin_anew_once(world: World, went_back: Inside) -> None:
     """Each has a mark of its own, of slightly other moments; what one did, the other finds done."""
     seen, folder = kept(world), world.runtime.settings.data

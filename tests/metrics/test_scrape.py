@@ -18,7 +18,7 @@ from tickets.models import AccessRequest, Leftover
 from tickets.refusals import Why
 from tickets.states import State
 
-JOBS = {"audit-heads", "backup-mark", "cleanup", "expiry", "housekeeping", "mail", "removal"}
+JOBS = {"after-restore", "audit-heads", "backup-mark", "cleanup", "expiry", "housekeeping", "mail", "removal"}
 OUTCOMES, PURPOSES = {"done", "failed", "lost"}, {"confirm", "login"}
 # Every metric with its labels and all values that they may have; a new one is decided about here.
 LABELS: dict[str, Mapping[str, set[str] | None]] = {
