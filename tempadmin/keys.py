@@ -58,10 +58,7 @@ class Keys:
 
     def mac(self, purpose: str, message: bytes) -> list[str]:
         """Return the HMAC-SHA-256 of a message under every key, newest first (hex)."""
-        return [
-            hmac.new(self._derive(key, "mac:" + purpose), message, hashlib.sha256).hexdigest()
-            for key in self._secret_keys
-        ]
+        return [hmac.digest(self._derive(key, "mac:" + purpose), message, "sha256").hex() for key in self._secret_keys]
 
     def mac_is_right(self, purpose: str, message: bytes, mac: str) -> bool:
         """Tell in constant time per key whether ``mac`` belongs to the message under any key."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import exists, select
@@ -65,9 +66,9 @@ def faults(_runtime: Runtime) -> Iterator[Finding]:
         )
         .outerjoin(AuditEvent, AuditEvent.request_id == AccessRequest.id)
         .order_by(AccessRequest.id)
-        .execution_options(yield_per=CHUNK)
     )
-    for _, rows in groupby(db.session.execute(query), lambda row: row.id):
+    found = db.session.connection().execute(query, execution_options={"yield_per": CHUNK})
+    for _, rows in groupby(found, attrgetter("id")):
         yield from _disagreements(rows)
     lost = exists().where(AccessRequest.id == AuditEvent.request_id)
     nowhere = select(AuditEvent.request_id).where(AuditEvent.request_id.is_not(None), ~lost).distinct()
@@ -85,8 +86,8 @@ def _disagreements(group: Iterable[Any]) -> Iterator[Finding]:
     elif not life.fullmatch(word) or request.state not in STATES[word[-1]]:
         told = ", ".join(row.event.removeprefix("access.") for row in rows if row.event in STEPS) or "nothing"
         yield error(f"request {request.public_id} is {request.state}, and its record says: {told}", BY_HAND)
-    over = False
-    for row in rows:
-        over = over or row.event == "access.ending"
-        if over and not row.event.startswith("access."):
+    events = [row.event for row in rows]
+    over = events.index("access.ending") if "access.ending" in events else len(events)
+    for row in rows[over:]:
+        if not row.event.startswith("access."):
             yield error(f"request {request.public_id} was over, and {row.event} was done in it", BY_HAND)

@@ -17,6 +17,8 @@ from tempadmin.keys import Keys
 PURPOSE = "audit"
 GENESIS = "0" * 64
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
 
 class Link(Protocol):
     """The columns of an event that the chain covers, and the two hashes."""
@@ -44,7 +46,7 @@ class Fault:
 
 def canonical(link: Link) -> bytes:
     """Put an event into the one byte string that stands for it: sorted keys, no spaces, UTC to the microsecond."""
-    return json.dumps(
+    return _CANONICAL.encode(
         {
             "instance_id": link.instance_id,
             "number": link.number,
@@ -55,10 +57,7 @@ def canonical(link: Link) -> bytes:
             "request_id": link.request_id,
             "details": link.details,
             "previous_hash": link.previous_hash,
-        },
-        sort_keys=True,
-        separators=(",", ":"),
-        ensure_ascii=False,
+        }
     ).encode()
 
 

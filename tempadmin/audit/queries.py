@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import cast
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, Table, func, or_, select
 
-from tempadmin.audit.chain import Fault, faults
+from tempadmin.audit.chain import Fault, Link, faults
 from tempadmin.audit.models import AuditEvent, AuditHead
 from tempadmin.db import db
 from tempadmin.runtime import Runtime
 
 CHUNK = 1_000
+COLUMNS = cast(Table, AuditEvent.__table__).columns
 
 
 def events(*, search: str = "", instance_id: int | None = None) -> Select[AuditEvent]:
@@ -71,8 +73,8 @@ def verify(*, instance_id: int, runtime: Runtime, expected: tuple[int, str] | No
             yield Fault(instance_id, expected[0], "the event that was expected is gone or another: the tail was cut")
 
 
-def _chain(instance_id: int) -> Iterator[AuditEvent]:
-    query = select(AuditEvent).where(AuditEvent.instance_id == instance_id).order_by(AuditEvent.number, AuditEvent.id)
-    for event in db.session.scalars(query.execution_options(yield_per=CHUNK)):
-        yield event
-        db.session.expunge(event)
+def _chain(instance_id: int) -> Iterator[Link]:
+    """Read plain rows: the session's bookkeeping of a million objects took longer than to check them (measured)."""
+    query = select(*COLUMNS).where(AuditEvent.instance_id == instance_id).order_by(AuditEvent.number, AuditEvent.id)
+    rows = db.session.connection().execute(query, execution_options={"yield_per": CHUNK})
+    yield from cast("Iterator[Link]", rows)
