@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import func, select
 
-from instances.connectors.drill import DRILL, DrillConnector, Fault
+from instances.connectors.drill import DRILL, DrillConnector, Fault, set_fault
 from instances.connectors.registry import connectors
 from instances.models import DrillAccount, VirtualInstance
 from tempadmin.accounts.models import TEMPORARY, User
@@ -20,10 +20,12 @@ from tempadmin.db import db, transaction
 from tempadmin.doctor.cli import examine_promises
 from tempadmin.doctor.findings import Level
 from tests.tickets.evidence import events, faults
+from tests.tickets.scenes import bring, new_scene
 from tests.world import CONSOLE, KEYS, World
 from tickets.drill import Phase, Walked, phases_of, walk
 from tickets.drill_live import STICKING
 from tickets.models import AccessRequest
+from tickets.provision import provision
 from tickets.states import State
 
 Command = Callable[..., Result]
@@ -160,3 +162,17 @@ def test_a_drill_never_takes_a_customers_instance(world: World, command: Command
         db.session.scalars(select(VirtualInstance.connector).where(VirtualInstance.web_id == "drill")).one() == "local"
     )
     assert command("drill", "stop").exit_code == 1
+
+
+@pytest.mark.parametrize(("fault", "left"), [(Fault.TWICE, 1), (Fault.OTHER_ID, 0)])
+def test_p1_what_is_made_beside_the_account_goes_at_once(world: World, fault: Fault, left: int) -> None:
+    """Not only at the end: a second administrator that nobody asked for is there for no session's length."""
+    scene = new_scene(world)
+    with transaction() as session:
+        session.get_one(VirtualInstance, scene.instance_id).connector = DRILL
+    set_fault(scene.instance_id, fault, until=world.clock.now() + timedelta(days=1))
+    bring(world, scene, State.PROVISIONING)
+    provision(request_id=scene.request_id, runtime=world.runtime)
+    db.session.rollback()
+    names = db.session.scalars(select(DrillAccount.name)).all()
+    assert names == [world.request(scene.request_id).account_name] * left

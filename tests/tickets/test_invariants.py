@@ -11,6 +11,7 @@ from sqlalchemy import text
 from tempadmin.db import db
 from tempadmin.doctor.cli import examine_promises
 from tempadmin.doctor.findings import Level
+from tempadmin.doctor.invariants import snapshot
 from tests.conftest import Build
 from tests.diagnosis import doctor, healthy_world
 from tests.tamper import without_triggers
@@ -206,3 +207,14 @@ def test_p11_one_broken_promise_is_enough_for_exit_code_1(healthy: World) -> Non
     result = doctor(healthy, "--invariants", "--json")
     assert result.exit_code == 1
     assert {row["check"] for row in json.loads(result.stdout) if row["level"] != "ok"} == {"P1"}
+
+
+def test_p13_the_invariants_read_one_state(healthy: World) -> None:
+    """However many statements a promise takes: what a service commits meanwhile is not half seen."""
+    names = text("SELECT count(*) FROM access_requests WHERE instance_name = 'Renamed'")
+    with snapshot():
+        assert db.session.scalar(names) == 0
+        with db.engine.connect().execution_options(write=True) as rival, rival.begin():
+            rival.execute(text("UPDATE access_requests SET instance_name = 'Renamed'"))
+        assert db.session.scalar(names) == 0
+    assert db.session.scalar(names) == 3
