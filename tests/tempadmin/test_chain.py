@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tempadmin.audit.chain import GENESIS, canonical, faults, seal
 from tempadmin.keys import Keys
@@ -50,6 +53,16 @@ def said(links: list[Event], head: tuple[int, str] | None) -> list[tuple[int, st
     found = list(faults(links, KEYS, instance_id=7, head=head))
     assert {one.instance_id for one in found} <= {7}
     return [(one.number, one.message) for one in found]
+
+
+@given(st.text(), st.text(), st.integers() | st.none(), st.datetimes(timezones=st.timezones()))
+def test_s50_the_bytes_are_those_of_json(name: str, details: str, number: int | None, moment: datetime) -> None:
+    """Whatever people type: sorted keys, no spaces, the text as it is; any JSON library can check a chain."""
+    event = Event(actor_name=name, details=details, actor_id=number, request_id=number, occurred_at=moment)
+    told = asdict(event) | {"occurred_at": moment.astimezone(UTC).isoformat(timespec="microseconds")}
+    del told["hash"]
+    expected = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert canonical(event) == expected.encode()
 
 
 def test_s50_an_event_is_put_into_these_very_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
