@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response
 
 from scheduler import queries, runs
 from scheduler.models import DONE
+from scheduler.sections import sections
 from tempadmin.accounts import login
 from tempadmin.accounts.models import OMNIADMIN
 from tempadmin.jobs import jobs
@@ -39,7 +40,8 @@ def jobs_page() -> str:
     rows = [
         {**vars(row), "run_url": url_for("scheduler.run", name=row.name)} for row in queries.job_rows(registered, now)
     ]
-    return render_template("scheduler/jobs.html", leader=queries.leader(now), jobs=rows)
+    added = [(one.template, found) for one in sections(application()) if (found := one.values())]
+    return render_template("scheduler/jobs.html", leader=queries.leader(now), jobs=rows, sections=added)
 
 
 @blueprint.post("/jobs/<name>/run")

@@ -7,6 +7,7 @@ from flask import Flask
 from tickets import (
     activity,
     anew,
+    attention,
     authority,
     banners,
     composers,
@@ -29,6 +30,7 @@ from tickets import (
 def init_app(app: Flask) -> None:
     """Add on-demand access: pages, row action, mails, jobs, and the conditions of support sessions."""
     activity.init_app(app)
+    attention.init_app(app)
     notices.init_app(app)
     composers.init_app(app)
     console.init_app(app)

@@ -18,7 +18,7 @@ from tempadmin.cli import with_app
 from tempadmin.db import db
 from tempadmin.errors import Conflict, NotFound
 from tempadmin.runtime import Runtime
-from tickets import approve, extend, queries, telling, watching
+from tickets import approve, by_hand, extend, queries, telling, watching
 from tickets.end import end_access
 from tickets.models import PENDING, AccessRequest, Extension
 from tickets.states import EndReason, State
@@ -149,6 +149,29 @@ def end(runtime: Runtime, public_id: str, email: str, web_id: str | None) -> Non
         return
     gone = request.state == State.ENDED
     click.echo("Ended; the account is gone." if gone else "Ended; the account is being removed.")
+
+
+@access.command("retry-removal")
+@with_app
+@click.argument("public_id")
+@_named(required=True)
+def retry_removal(runtime: Runtime, public_id: str, email: str, web_id: str | None) -> None:
+    """Try to remove an account now, whatever pause its removal is in."""
+    person, request = _person_and_request(public_id, email, web_id)
+    gone = by_hand.retry_removal(request_id=request.id, acting=_acting(person), runtime=runtime)
+    click.echo("The account is gone." if gone else "Not known to be gone yet; it is tried again by itself.")
+
+
+@access.command("removed-by-hand")
+@with_app
+@click.argument("public_id")
+@_named(required=True)
+@click.option("--reason", required=True, help="How and why; 10 to 2,000 characters, kept in the record.")
+def removed_by_hand(runtime: Runtime, public_id: str, email: str, web_id: str | None, reason: str) -> None:
+    """Say that you removed an account by hand; its directory is asked."""
+    person, request = _person_and_request(public_id, email, web_id)
+    gone = by_hand.say_removed(request_id=request.id, acting=_acting(person), reason=reason, runtime=runtime)
+    click.echo("The account is gone." if gone else "Kept; its directory is asked until it confirms that.")
 
 
 def named_person(email: str, web_id: str | None) -> User:

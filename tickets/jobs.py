@@ -8,6 +8,7 @@ from flask import Flask
 
 from tempadmin.jobs import Job, register
 from tempadmin.runtime import EXTENSION, Runtime
+from tickets import attention, by_hand
 from tickets.expire import expire_due, retry_due
 from tickets.leftovers import remove_due
 from tickets.sweep import sweep
@@ -47,8 +48,13 @@ def init_app(app: Flask) -> None:
 
 
 def _go_on(runtime: Runtime) -> str:
-    done, leftovers_gone = retry_due(runtime), remove_due(runtime)
-    return f"{done}, {leftovers_gone} leftovers gone" if leftovers_gone else done
+    said = retry_due(runtime)
+    besides = {
+        "leftovers gone": remove_due(runtime),
+        "removed by hand": by_hand.look_again(runtime),
+        "told of": attention.tell_omniadmins(runtime),
+    }
+    return ", ".join([said, *(f"{count} {what}" for what, count in besides.items() if count)])
 
 
 def _clean_up(runtime: Runtime) -> str:

@@ -36,7 +36,7 @@ def page_of(found: AccessRequest) -> dict[str, Any]:
         found,
         ticket=ticket,
         approvals=approvals,
-        forms=_step_forms(found, may_extend=extension is None) if mine else {},
+        forms=(_step_forms(found, may_extend=extension is None) if mine else {}) | _removal_forms(found),
         by_mail=runtime.settings.confirms_by_mail,
     )
     more_time = answers.extension_step(found, extension, of_extension)
@@ -84,6 +84,17 @@ def _step_forms(found: AccessRequest, *, may_extend: bool) -> dict[State, list[a
         State.AWAITING_CONFIRMATION: [answers.FormButton(url_for(endpoint, public_id=found.public_id), label)],
         State.READY: [answers.FormButton(url_for("entry.new_link", public_id=found.public_id), "New sign-in link")],
     }
+
+
+def _removal_forms(found: AccessRequest) -> dict[State, list[answers.FormButton]]:
+    """Return what any omniadmin can do about a removal that did not go through at once."""
+    if found.state != State.ENDING:
+        return {}
+    forms = [answers.FormButton(url_for("removing.retry", public_id=found.public_id), "Retry now")]
+    if found.removed_by_hand_at is None:
+        by_hand = url_for("removing.removed_by_hand", public_id=found.public_id)
+        forms.append(answers.FormButton(by_hand, "Removed by hand", get=True))
+    return {State.ENDING: forms}
 
 
 def _header_forms(found: AccessRequest, state: State, *, mine: bool) -> list[answers.FormButton]:

@@ -24,6 +24,11 @@ def other_omniadmins(request: AccessRequest) -> Select[User]:
     return _of_sides([OMNIADMIN_SIDE], request)
 
 
+def omniadmins() -> Select[User]:
+    """Return the query of every omniadmin who is in use."""
+    return _in_use().where(User.role == OMNIADMIN)
+
+
 def asked(request: AccessRequest, *, extension_id: int | None = None) -> Select[User]:
     """Return the query of who may still say yes or no; never the requester, under whatever account (P9)."""
     unanswered = select(Approval.side).where(

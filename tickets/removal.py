@@ -109,8 +109,9 @@ def _most_at_once(name: str) -> int:
 
 
 def due(now: datetime, name: str | None = None) -> ColumnElement[bool]:
-    """Return the condition of a removal whose next attempt is due."""
+    """Return the condition of a removal whose next attempt is due; not where somebody says that they did it by hand."""
     is_due = (AccessRequest.state == State.ENDING) & (AccessRequest.next_attempt_at <= now)
+    is_due &= AccessRequest.removed_by_hand_at.is_(None)
     return is_due if name is None else is_due & (AccessRequest.connector == name)
 
 

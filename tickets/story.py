@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal
 
 from tempadmin.errors import Unreadable
@@ -58,6 +59,8 @@ def state_words(request: AccessRequest, *, mine: bool, stuck: bool = False) -> t
         return "this request cannot be read; run tempadmin doctor", "alert"
     if stuck:
         return "over; the account could not be removed yet", "alert"
+    if state == State.ENDING and request.removed_by_hand_at is not None:
+        return "over; removed by hand, not yet verified", "wait"
     if state == State.AWAITING_CONFIRMATION and not mine:
         return f"waiting for {request.requester_name}'s second factor", "wait"
     if state == State.ENDED:
@@ -90,7 +93,7 @@ def steps(
     state = State(request.state)
     if state in OPEN:
         return [*told, *_ahead(request, state, ticket, forms.get(state, []), by_mail=by_mail)]
-    return [*told, *_over(request)]
+    return [*told, *_over(request, forms.get(state, []))]
 
 
 def _asked(request: AccessRequest) -> Step:
@@ -147,7 +150,7 @@ def _ahead(
     raise ValueError(f"{state} lies behind")
 
 
-def _over(request: AccessRequest) -> list[Step]:
+def _over(request: AccessRequest, forms: list[FormButton]) -> list[Step]:
     reason = EndReason(request.end_reason or EndReason.CLEANED_UP)
     failed = reason in (EndReason.PROVISIONING_FAILED, EndReason.NOT_ME)
     by = "" if request.ended_by_name in (None, "tempadmin", request.requester_name) else f"By {request.ended_by_name}."
@@ -155,10 +158,14 @@ def _over(request: AccessRequest) -> list[Step]:
         by += f" Inside for {words.duration(request.ending_at - request.started_at)}."
     kind: StepKind = "failed" if failed else "done"
     told = [Step(title=END_WORDS[reason], detail=by.strip(), kind=kind, at=request.ending_at)]
-    if request.state == State.ENDING:
+    if request.removed_by_hand_at is not None:
+        told.append(_said_by_hand(request, request.removed_by_hand_at, forms))
+    elif request.state == State.ENDING:
         tries = f"Tried {request.removal_failures} times: {request.last_error}." if request.removal_failures else ""
-        told.append(Step(title="The account is being removed", detail=tries, kind="now"))
-    elif request.account_name and request.ended_at and request.ending_at:
+        told.append(Step(title="The account is being removed", detail=tries, kind="now", forms=forms))
+    if request.state == State.ENDING:
+        return told
+    if request.account_name and request.ended_at and request.ending_at:
         took = words.duration(request.ended_at - request.ending_at)
         soon = "at once" if (request.ended_at - request.ending_at).total_seconds() < 1 else f"{took} later"
         detail = f"{request.account_name} was removed {soon}, and read back as gone."
@@ -166,3 +173,11 @@ def _over(request: AccessRequest) -> list[Step]:
     elif request.kind != IMPERSONATION:
         told.append(Step(title="Nothing had been made", kind="done", at=request.ended_at))
     return told
+
+
+def _said_by_hand(request: AccessRequest, said_at: datetime, forms: list[FormButton]) -> Step:
+    said = f"{request.removed_by_hand_by}: “{request.removed_by_hand_reason}”."
+    if request.state == State.ENDED:
+        return Step(title="Removed by hand", detail=said, kind="done", at=said_at)
+    waits = f"{said} The directory has not confirmed it; it is asked again by itself."
+    return Step(title="Removed by hand, not yet verified", detail=waits, kind="now", at=said_at, forms=forms)

@@ -36,6 +36,9 @@ def facts_of(request: AccessRequest, told: Answers) -> dict[str, Any]:
         "ended": _iso(request.ended_at),
         "end_reason": request.end_reason,
         "ended_by": request.ended_by_name,
+        "removal_failures": request.removal_failures,
+        "removal_error": request.last_error if request.state == State.ENDING else None,
+        "removed_by_hand_by": request.removed_by_hand_by if request.removed_by_hand_at else None,
         "activity_count": request.activity_count,
     }
 
