@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -19,6 +19,8 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 OWNED, MERGING = ".owned", ".merging"
 GONE = 0
 """Stands for all workers that are gone, where files carry a process's id."""
+
+_unburied: set[int] = set()
 
 
 def prepare(data: Path) -> None:
@@ -52,21 +54,31 @@ def all_there() -> Iterator[None]:
 
 
 def bury(pid: int) -> None:
-    """Add what a dead worker counted to what all dead ones did, and remove its files; called by the master."""
-    from prometheus_client.mmap_dict import MmapedDict  # noqa: PLC0415 - without metrics nobody loads it
+    """Add what a dead worker counted to what all dead ones did, and remove its files; called by the master.
 
+    The master waits for nobody: a worker that was stopped in the middle of a scrape would take it along. Files that
+    are left for the next time are counted where they lie.
+    """
     found = folder()
     if found is None:
         return
-    with _locked(found / MERGING, fcntl.LOCK_EX):
-        for file in found.glob(f"*_{pid}.db"):
-            total = MmapedDict(str(found / file.name.replace(f"_{pid}.db", f"_{GONE}.db")))  # type: ignore[no-untyped-call]
-            try:
-                for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):  # type: ignore[no-untyped-call]
-                    total.write_value(key, total.read_value(key)[0] + value, 0.0)  # type: ignore[no-untyped-call]
-            finally:
-                total.close()  # type: ignore[no-untyped-call]
-                file.unlink()
+    _unburied.add(pid)
+    with suppress(BlockingIOError), _locked(found / MERGING, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        while _unburied:
+            _absorb(found, _unburied.pop())
+
+
+def _absorb(found: Path, pid: int) -> None:
+    from prometheus_client.mmap_dict import MmapedDict  # noqa: PLC0415 - without metrics nobody loads it
+
+    for file in found.glob(f"*_{pid}.db"):
+        total = MmapedDict(str(found / file.name.replace(f"_{pid}.db", f"_{GONE}.db")))  # type: ignore[no-untyped-call]
+        try:
+            for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):  # type: ignore[no-untyped-call]
+                total.write_value(key, total.read_value(key)[0] + value, 0.0)  # type: ignore[no-untyped-call]
+        finally:
+            total.close()  # type: ignore[no-untyped-call]
+            file.unlink()
 
 
 def _own(folder: Path) -> bool:

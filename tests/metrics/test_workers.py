@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from tempadmin.metrics.workers import MERGING
 from tests.metrics.scraping import Scrape, parsed
 from tests.tickets.servers import Server, wait_for
 
@@ -66,6 +68,22 @@ def test_what_workers_counted_outlives_them(server: Server) -> None:
     assert counted(server) == 30
     asked(server, 5)
     assert counted(server) == 35
+
+
+def test_the_master_waits_for_no_scrape(server: Server) -> None:
+    """A worker that was stopped while it read the files keeps nobody from being replaced; nothing is lost either."""
+    asked(server, 10)
+    (folder,) = [one for one in (server.folder / "metrics").iterdir() if one.is_dir()]
+    first, second = workers(server)
+    with (folder / MERGING).open("a") as reading:
+        fcntl.flock(reading, fcntl.LOCK_SH)
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: first not in workers(server) and len(workers(server)) == 2, SECONDS)
+        assert counted(server) == 10
+    os.kill(second, signal.SIGKILL)
+    wait_for(lambda: not [file for one in (first, second) for file in folder.glob(f"*_{one}.db")], SECONDS)
+    wait_for(server.answers, SECONDS)
+    assert counted(server) == 10
 
 
 def test_a_server_that_starts_clears_up_after_the_dead_alone(server: Server) -> None:
