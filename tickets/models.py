@@ -226,6 +226,7 @@ class Ticket(Base):
         CheckConstraint("purpose IN ('confirm', 'login')", name="purpose"),
         Index("uq_tickets_live", "request_id", "purpose", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE),
         Index("ix_tickets_request_id", "request_id"),
+        Index("ix_tickets_purpose_used_at", "purpose", "used_at"),
         {"sqlite_autoincrement": True},
     )
 

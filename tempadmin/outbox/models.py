@@ -19,7 +19,15 @@ class OutboxMessage(Base):
     __table_args__ = (
         Index("ix_outbox_messages_next_attempt_at", "next_attempt_at"),
         Index("ix_outbox_messages_request_id", "request_id"),
-        Index("ix_outbox_messages_given_up", "created_at", sqlite_where=_GIVEN_UP, postgresql_where=_GIVEN_UP),
+        # Its columns are those of its condition: SQLite would take the index above instead, and read all that was sent.
+        Index(
+            "ix_outbox_messages_given_up",
+            "sent_at",
+            "next_attempt_at",
+            "created_at",
+            sqlite_where=_GIVEN_UP,
+            postgresql_where=_GIVEN_UP,
+        ),
         {"sqlite_autoincrement": True},
     )
 

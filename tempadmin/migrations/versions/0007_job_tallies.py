@@ -1,4 +1,4 @@
-"""How often jobs ended how, and for how long they worked; an index of the mails that were given up."""
+"""How often jobs ended how, and for how long they worked; indexes for what metrics count."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ def upgrade() -> None:
     op.create_index(
         "ix_outbox_messages_given_up",
         "outbox_messages",
-        ["created_at"],
+        ["sent_at", "next_attempt_at", "created_at"],
         sqlite_where=GIVEN_UP,
         postgresql_where=GIVEN_UP,
     )
+    op.create_index("ix_tickets_purpose_used_at", "tickets", ["purpose", "used_at"])
 
 
 def downgrade() -> None:
     """Take back."""
+    op.drop_index("ix_tickets_purpose_used_at", table_name="tickets")
     op.drop_index("ix_outbox_messages_given_up", table_name="outbox_messages")
     for name in (*SECONDS, *COUNTS):
         op.drop_column("job_states", name)
