@@ -10,7 +10,8 @@ DEMO_ARGS   ?=
 SECONDS     ?= 60
 SEED        ?=
 # Four processes, on two cores too: many tests wait, for a killed server to heal or a browser to paint.
-PYTEST_ARGS ?= -n 4 --dist loadfile
+# The order is ours (tests/conftest.py): xdist's own would begin the files with the most tests first, not the longest.
+PYTEST_ARGS ?= -n 4 --dist loadfile --no-loadscope-reorder
 
 BIN     := $(VENV)/bin
 STAMPS  := $(VENV)/.stamps

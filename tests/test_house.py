@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests import guards
+from tests import conftest, guards
 
 ROOT = Path(__file__).parents[1]
 MODULES = ("instances", "scheduler", "tickets")
@@ -160,6 +160,11 @@ def test_every_pin_has_its_hashes() -> None:
         for line, following in zip(lines, [*lines[1:], ""], strict=True):
             if not line.startswith(" "):
                 assert following.startswith("    --hash=sha256:"), f"{name}: {line}"
+
+
+def test_every_file_that_begins_first_is_there() -> None:
+    """A long file that was renamed would begin last again."""
+    assert [name for name in conftest.LONG_FIRST if not (ROOT / "tests" / name).is_file()] == []
 
 
 def test_every_guard_on_the_list_stands_where_the_list_says() -> None:

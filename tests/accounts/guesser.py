@@ -1,11 +1,17 @@
-"""A process of its own for the tests: guesses as fast as it can, and prints how each guess was answered."""
+"""Processes of their own for the tests: they guess as fast as they can, and print how each guess was answered.
+
+They are forked, as gunicorn's workers are: what the program imports is imported once.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+from flask import Flask
 from sqlalchemy import select
 
 from tempadmin.accounts import reproof, sign_in
@@ -16,6 +22,8 @@ from tempadmin.errors import DomainError
 from tempadmin.runtime import current_runtime
 from tests.accounts.people import ADA
 from tests.world import settings_for
+
+WAIT_SECONDS = 60
 
 
 def guess_password(user: User, number: int) -> None:
@@ -53,14 +61,13 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def main(data: str, database_url: str, kind: str, count: str) -> None:
-    app = create_app(settings_for(Path(data), database_url=database_url))
+def guess(app: Flask, kind: str, count: int, together: Barrier) -> None:
+    """One process: waits for the others, then guesses."""
     with app.app_context():
         user = db.session.scalars(select(User).where(User.email == ADA)).one()
         db.session.rollback()
-        say("ready")
-        sys.stdin.readline()
-        for number in range(int(count)):
+        together.wait(WAIT_SECONDS)
+        for number in range(count):
             try:
                 KINDS[kind](user, number)
             except DomainError as error:
@@ -68,6 +75,18 @@ def main(data: str, database_url: str, kind: str, count: str) -> None:
             else:
                 say("right")
             db.session.rollback()
+
+
+def main(data: str, database_url: str, kind: str, count: str, processes: str) -> None:
+    app = create_app(settings_for(Path(data), database_url=database_url))
+    forking = multiprocessing.get_context("fork")
+    together = forking.Barrier(int(processes))
+    children = [forking.Process(target=guess, args=(app, kind, int(count), together)) for _ in range(int(processes))]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    sys.exit(any(child.exitcode for child in children))
 
 
 if __name__ == "__main__":

@@ -56,3 +56,9 @@ def play(stage: Stage, build: Build, tmp_path: Path) -> Play:
     """Open one more copy of the scene."""
     numbers = count(1)
     return lambda: stage.play(build, tmp_path / f"scene-{next(numbers)}")
+
+
+@pytest.fixture
+def unlimited(stage: Stage, build: Build, tmp_path: Path) -> World:
+    """A copy of the scene without a ceiling per address."""
+    return stage.play(build, tmp_path / "unlimited", rate_limits=False)

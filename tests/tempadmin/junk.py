@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from contextvars import Context
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_from_bytes, urlsplit
 
@@ -13,7 +15,13 @@ from sqlalchemy import Engine, event
 from werkzeug.test import TestResponse
 
 from tests.browser import Browser
+from tests.tempadmin.stage import PEOPLE
 
+BAD_REQUEST = 400
+CLOSED = ("login", 403, 404)
+TABLE: dict[str, dict[str, Any]] = tomllib.loads((Path(__file__).parent / "routes.toml").read_text("utf-8"))
+# What ends somebody's own session comes last, or nobody would be left to send junk.
+LAST = re.compile("logout|leave|/end|cancel|deactivate")
 HUGE = b"A" * 100_000
 VALUES: tuple[bytes, ...] = (
     b"",
@@ -128,6 +136,22 @@ def send(browser: Browser, method: str, target: bytes, body: Body | None = None)
         headers=headers,
         buffered=True,
     )
+
+
+def wrong(response: TestResponse) -> bool:
+    """Tell whether an answer is none that is meant for people, or for a probe that asks in vain for a scheduler."""
+    text = response.get_data(as_text=True)
+    failed = response.status_code >= 500 and (response.request.path, response.status_code) != ("/readyz", 503)
+    return failed or "Traceback" in text or "sqlalchemy" in text.lower()
+
+
+def places_of(row: dict[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    """Every person where the route lives, and whether the form gets as far as its view and is not anybody's."""
+    for place in ("console", "customer"):
+        public = row[place][0] not in CLOSED
+        for person, expected in zip(PEOPLE, row[place], strict=True):
+            if set(row[place]) != {404}:
+                yield place, person, expected not in CLOSED and (person == PEOPLE[0] or not public)
 
 
 class Writes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from sqlalchemy import select
@@ -50,12 +51,12 @@ class Stage:
     database: str | None = None
     """The PostgreSQL database that the scene is in; ``None`` when it is a file in the folder."""
 
-    def play(self, build: Build, folder: Path) -> World:
+    def play(self, build: Build, folder: Path, **changes: Any) -> World:
         """Open a copy of the scene in a fresh folder."""
         shutil.copytree(self.folder, folder)
         clock = FakeClock()
         clock.time = self.moment
-        return build(folder.name, clock=clock, copy_of=self.database or str(self.folder))
+        return build(folder.name, clock=clock, copy_of=self.database or str(self.folder), **changes)
 
     def browser(self, world: World, place: str, person: str) -> Browser:
         """A person's browser on a host; people from elsewhere bring the cookie that they have."""
