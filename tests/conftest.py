@@ -159,6 +159,7 @@ def build(tmp_path: Path, database: str, request: pytest.FixtureRequest) -> Iter
         context.push()
         opened.append(context)
         world.default_instance()
+        db.session.rollback()  # PostgreSQL ends a session that stays in its transaction while a long test goes on
         return world
 
     yield make
