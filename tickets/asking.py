@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import and_, func, select
 
 from instances.models import VirtualInstance
-from tempadmin.accounts.models import ADMINISTRATOR, OMNIADMIN, REGULAR, User
+from tempadmin.accounts.models import ADMINISTRATOR, OMNIADMIN, User
+from tempadmin.accounts.queries import in_use
 from tempadmin.audit.log import Actor, record
 from tempadmin.db import db, lock
 from tempadmin.errors import Conflict, NotFound
@@ -152,14 +153,7 @@ def refuse_if_open_or_flood(*, requester_id: int, instance_id: int, kind: str, n
 def can_answer(side: str, *, requester: User, instance_id: int) -> bool:
     """Tell whether anybody but the requester could say yes for a side: an unanswerable question is not asked."""
     role = OMNIADMIN if side == OMNIADMIN_SIDE else ADMINISTRATOR
-    others = select(User.id).where(
-        User.role == role,
-        User.kind == REGULAR,
-        User.active.is_(True),
-        User.password_hash.is_not(None),
-        User.email != requester.email,
-        User.made_in_request_id.is_(None) | User.vouched_at.is_not(None),
-    )
+    others = select(User.id).where(User.role == role, in_use(), User.email != requester.email)
     if side != OMNIADMIN_SIDE:
         others = others.where(User.instance_id == instance_id)
     return db.session.scalar(others.limit(1)) is not None

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from instances.models import VirtualInstance
-from tempadmin.accounts.models import OMNIADMIN, REGULAR, User
+from tempadmin.accounts.models import OMNIADMIN, User
 from tempadmin.accounts.people import normalised_email
+from tempadmin.accounts.queries import in_use
 from tempadmin.audit.log import Actor, record
 from tempadmin.audit.queries import count_of
 from tempadmin.db import db, lock, retried_once, transaction
@@ -91,11 +92,8 @@ def _subject(instance: VirtualInstance, email: str, requester: User) -> User | N
             User.instance_id == instance.id,
             User.email == email,
             User.email != requester.email,
-            User.kind == REGULAR,
             User.role != OMNIADMIN,
-            User.active.is_(True),
-            User.password_hash.is_not(None),
-            User.made_in_request_id.is_(None) | User.vouched_at.is_not(None),
+            in_use(),
         )
     ).one_or_none()
 

@@ -9,14 +9,15 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Select, and_, or_, select
 
-from tempadmin.accounts.models import ADMINISTRATOR, OMNIADMIN, REGULAR, User
+from tempadmin.accounts.models import ADMINISTRATOR, OMNIADMIN, User
+from tempadmin.accounts.queries import in_use
 from tempadmin.db import db
 from tickets.models import CUSTOMER_SIDE, IMPERSONATION, OMNIADMIN_SIDE, SUBJECT_SIDE, AccessRequest, Approval
 
 
 def requester(request: AccessRequest) -> Select[User]:
     """Return the query of whoever asked, while they are an omniadmin."""
-    return _in_use().where(User.id == request.requester_id, User.role == OMNIADMIN)
+    return select(User).where(in_use(), User.id == request.requester_id, User.role == OMNIADMIN)
 
 
 def other_omniadmins(request: AccessRequest) -> Select[User]:
@@ -26,7 +27,7 @@ def other_omniadmins(request: AccessRequest) -> Select[User]:
 
 def omniadmins() -> Select[User]:
     """Return the query of every omniadmin who is in use."""
-    return _in_use().where(User.role == OMNIADMIN)
+    return select(User).where(in_use(), User.role == OMNIADMIN).order_by(User.id)
 
 
 def asked(request: AccessRequest, *, extension_id: int | None = None) -> Select[User]:
@@ -50,22 +51,5 @@ def _of_sides(sides: Sequence[str], request: AccessRequest) -> Select[User]:
     }
     asker = db.session.get(User, request.requester_id)
     emails = {request.requester_email} | ({asker.email} if asker else set())
-    return _in_use().where(
-        or_(*(belonging[side] for side in sides)) if sides else User.id.in_([]),
-        User.id != request.requester_id,
-        User.email.not_in(emails),
-    )
-
-
-def _in_use() -> Select[User]:
-    """Return the query of accounts that somebody uses, and that no support session made unseen."""
-    return (
-        select(User)
-        .where(
-            User.kind == REGULAR,
-            User.active.is_(True),
-            User.password_hash.is_not(None),
-            or_(User.made_in_request_id.is_(None), User.vouched_at.is_not(None)),
-        )
-        .order_by(User.id)
-    )
+    others = select(User).where(in_use(), User.id != request.requester_id, User.email.not_in(emails))
+    return others.where(or_(*(belonging[side] for side in sides)) if sides else User.id.in_([])).order_by(User.id)

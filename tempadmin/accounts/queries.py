@@ -7,16 +7,26 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from tempadmin.accounts import recovery
-from tempadmin.accounts.models import LoginSession, SecondFactor, User
+from tempadmin.accounts.models import REGULAR, LoginSession, SecondFactor, User
 from tempadmin.db import db
 from tempadmin.runtime import application
 from tempadmin.web.context import instance_source
 
 WARNINGS = "tempadmin.sign_out_warnings"
 SHOWN_SESSIONS = 50
+
+
+def in_use() -> ColumnElement[bool]:
+    """Return the condition of a regular account that somebody uses, and that no support session made unseen (S25)."""
+    return and_(
+        User.kind == REGULAR,
+        User.active.is_(True),
+        User.password_hash.is_not(None),
+        or_(User.made_in_request_id.is_(None), User.vouched_at.is_not(None)),
+    )
 
 
 def time_zone_of(user: User) -> str | None:
