@@ -95,7 +95,6 @@ def test_p11_a_leftover_is_retried_for_ever_and_named_when_it_is_stuck(world: Wo
     assert said(world)[0][0] is Level.OK
 
 
-@pytest.mark.parametrize("where", ["here", "elsewhere"])
 def test_p11_a_directory_that_does_not_answer_holds_up_nothing_else(world: World, scene: Scene) -> None:
     """It is told of; what another instance left over goes all the same."""
     has_fault(world, scene, Fault.REFUSES)

@@ -23,6 +23,7 @@ def scene(world: World) -> Scene:
     return scene_elsewhere(world)
 
 
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
 def test_p1_a_request_whose_account_is_gone_ends(world: World, scene: Scene, where: str) -> None:
     """Somebody deleted it in the directory, or its row here: nobody can be inside, so the access is over."""
     bring(world, scene, State.ACTIVE)
