@@ -104,8 +104,8 @@ def _holds(found: Contents) -> str:
 
 
 def _say(anew: Anew) -> None:
-    ended = ", ".join(f"{number} {name}" for name, number in anew.ended.items() if number) or "nothing was under way"
-    click.echo(f"Began anew; ended: {ended}.")
+    ended = ", ".join(f"{name} {number}" for name, number in anew.ended.items() if number) or "nothing was under way"
+    click.echo(f"Began anew, and ended: {ended}.")
     if anew.seen is not None:
         click.echo(f"Lost: the audit events after id {anew.highest}, up to id {anew.seen.id} at least.")
     click.echo(
@@ -119,7 +119,7 @@ def _say_lost(done: Restored) -> None:
     if done.lost is None:
         click.echo("What has changed since cannot be told: the former database is missing, damaged or another one.")
     elif done.lost:
-        kinds = ", ".join(f"{number} {event}" for event, number in done.lost.items())
+        kinds = ", ".join(f"{event} {number}" for event, number in done.lost.items())
         click.echo(f"Changed since, and lost with the former database: {kinds}.")
         click.echo(f"To read it: TEMPADMIN_DATABASE_URL=sqlite:///{done.replaced} tempadmin audit export")
     else:
