@@ -91,7 +91,7 @@ def read_only() -> Iterator[Callable[[Path], None]]:
         if MAY_MOUNT:
             for options in ("bind", "remount,ro,bind"):
                 subprocess.run(["mount", "-o", options, str(folder), str(folder)], check=True)
-            undo.append(lambda: subprocess.run(["umount", str(folder)], check=True))
+            undo.append(lambda: subprocess.run(["umount", "--lazy", str(folder)], check=True))
             return
         for path in (*folder.rglob("*"), folder):
             mode = path.stat().st_mode
@@ -107,4 +107,4 @@ def read_only() -> Iterator[Callable[[Path], None]]:
 def mounted(*what: str) -> Iterator[None]:
     subprocess.run(["mount", *what], check=True)
     yield
-    subprocess.run(["umount", what[-1]], check=True)
+    subprocess.run(["umount", "--lazy", what[-1]], check=True)
