@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tests.chaos import around, checker, explained
 from tests.chaos.explained import Limits
 from tests.chaos.final import Final
@@ -23,6 +25,15 @@ CHECKS = (
     around.the_program_is_content,
     explained.acknowledged_deeds_stand,
 )
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A whole run: what people saw, what is there, and what that says."""
+
+    history: History
+    final: Final
+    verdicts: list[Verdict]
 
 
 def judge(history: History, final: Final, limits: Limits) -> list[Verdict]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from statistics import quantiles
+from textwrap import wrap
 
 from tests.chaos.history import NEVER, OK, REFUSED, UNKNOWN, History, Operation
+from tests.chaos.judge import Seen
 from tests.chaos.verdicts import Verdict
 
 OUTCOMES = (OK, REFUSED, NEVER, UNKNOWN)
@@ -13,10 +15,13 @@ SHOWN = 3
 """How many counterexamples of each promise are told with their operations."""
 
 
-def report(history: History, verdicts: list[Verdict], *, seed: str, seconds: float) -> str:
+def report(seen: Seen, *, seed: str, seconds: float) -> str:
     """Everything that is printed."""
+    history, verdicts = seen.history, seen.verdicts
     broken = sum(len(verdict.broken) for verdict in verdicts)
-    parts = [_operations(history), _troubles(history), _promises(verdicts), _counterexamples(history, verdicts)]
+    ends = Counter(str(row["end_reason"]) for row in seen.final.requests)
+    parts = [_operations(history), _counted("trouble", _troubles(history)) + _counted("ends", ends)]
+    parts += [_promises(verdicts), _counterexamples(history, verdicts)]
     last = f"{broken} broken promises; play it again: make chaos SECONDS={seconds:g} SEED={seed}\n"
     return "\n".join([*(part for part in parts if part), last])
 
@@ -43,9 +48,13 @@ def _times(operations: list[Operation]) -> str:
     return f"{cuts[49]:>9,.0f}{cuts[98]:>9,.0f}"
 
 
-def _troubles(history: History) -> str:
-    counts = Counter(fault.kind for fault in history.faults if not fault.kind.startswith(("end of", "heal")))
-    return "trouble           " + ", ".join(f"{kind} {times}" for kind, times in sorted(counts.items())) + "\n"
+def _troubles(history: History) -> Counter[str]:
+    return Counter(fault.kind for fault in history.faults if not fault.kind.startswith(("end of", "heal")))
+
+
+def _counted(what: str, counts: Counter[str]) -> str:
+    told = ", ".join(f"{kind} {times:,}" for kind, times in sorted(counts.items()))
+    return "\n".join(wrap(f"{what:<18}{told}", 110, subsequent_indent=" " * 18)) + "\n"
 
 
 def _promises(verdicts: list[Verdict]) -> str:

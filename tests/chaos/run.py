@@ -29,8 +29,8 @@ from tests.chaos.clients import Client
 from tests.chaos.deeds import Board
 from tests.chaos.explained import Limits
 from tests.chaos.final import Watch
-from tests.chaos.history import History, Recorder, read
-from tests.chaos.judge import judge
+from tests.chaos.history import Recorder, read
+from tests.chaos.judge import Seen, judge
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.people import Mailbox, People
 from tests.chaos.printed import report
@@ -53,7 +53,7 @@ class Chaos:
         self.seconds, self.seed, self.folder = seconds, seed, folder
         self.people, self.path = People(), folder / "history.jsonl"
 
-    def run(self) -> tuple[History, list[Verdict]]:
+    def run(self) -> Seen:
         """Break things, heal them, wait until all is over, and judge."""
         with ExitStack() as stack:
             cluster = stack.enter_context(postgresql.cluster())
@@ -97,7 +97,7 @@ class Chaos:
         history = read(self.path)
         verdicts = judge(history, final, Limits(approval=APPROVAL, idle=IDLE))
         verdicts.append(Verdict("it works again without a restart", len(works), [one for one in works if one]))
-        return history, verdicts
+        return Seen(history, final, verdicts)
 
     def _services(self, environment: dict[str, str], ports: list[int]) -> Services:
         def service(name: str, *words: str) -> Service:
@@ -205,11 +205,11 @@ def main() -> int:
     folder.mkdir(parents=True)
     sys.stdout.write(f"seed {seed}, {options.seconds:g} s\n")
     sys.stdout.flush()
-    history, verdicts = Chaos(seconds=options.seconds, seed=seed, folder=folder).run()
-    text = report(history, verdicts, seed=seed, seconds=options.seconds)
+    seen = Chaos(seconds=options.seconds, seed=seed, folder=folder).run()
+    text = report(seen, seed=seed, seconds=options.seconds)
     (folder / "printed.txt").write_text(text, "utf-8")
     sys.stdout.write(text)
-    return int(any(verdict.broken for verdict in verdicts))
+    return int(any(verdict.broken for verdict in seen.verdicts))
 
 
 if __name__ == "__main__":
