@@ -24,6 +24,9 @@ RESTORED = "database.restored"
 
 log = structlog.get_logger()
 
+_said: set[tuple[str, Path]] = set()
+"""What this process has warned of already."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
@@ -43,7 +46,7 @@ def read(folder: Path) -> Mark | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, LookupError, TypeError) as error:
-        log.warning("mark.unreadable", file=str(path), error=type(error).__name__)
+        _say_once("mark.unreadable", path, error)
         return None
 
 
@@ -59,7 +62,7 @@ def write(folder: Path, mark: Mark) -> None:
         unfinished.replace(folder / FILE_NAME)
     except OSError as error:
         unfinished.unlink(missing_ok=True)
-        log.warning("mark.not_written", folder=str(folder), error=error.strerror)
+        _say_once("mark.not_written", folder, error)
 
 
 def highest(connection: Connection) -> Mark | None:
@@ -81,6 +84,13 @@ def is_older(connection: Connection, *, than: Mark) -> bool:
     holds = exists().where(AuditEvent.id == than.id, AuditEvent.hash == than.hash)
     began_anew = exists().where(AuditEvent.id > than.id, AuditEvent.event == RESTORED)
     return not connection.scalar(select(holds | began_anew))
+
+
+def _say_once(event: str, path: Path, error: Exception) -> None:
+    """Warn, but not at every heartbeat."""
+    if (event, path) not in _said:
+        _said.add((event, path))
+        log.warning(event, path=str(path), error=str(error) or type(error).__name__)
 
 
 def _first(connection: Connection) -> str | None:
