@@ -95,6 +95,7 @@ def test_name_marker_and_instance_must_all_be_ours(directory: Directory, field: 
     with pytest.raises(ConnectorError):
         directory.connector.remove(other)
     assert directory.connector.exists(account)
+    assert directory.is_administrator(account)
 
 
 def test_removal_is_read_back_and_can_be_repeated(directory: Directory) -> None:

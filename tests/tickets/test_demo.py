@@ -17,6 +17,8 @@ from tempadmin.accounts.models import TEMPORARY, LoginSession, User
 from tempadmin.app import create_app
 from tempadmin.audit import queries as audit_queries
 from tempadmin.db import db
+from tempadmin.doctor.cli import examine_promises
+from tempadmin.doctor.findings import Level
 from tempadmin.outbox.models import OutboxMessage
 from tempadmin.runtime import current_runtime
 from tempadmin.settings import Settings
@@ -52,6 +54,12 @@ def test_nothing_of_the_history_is_left_open(made: tuple[Flask, dict[str, Any]])
     assert count(OutboxMessage.next_attempt_at.is_not(None), of=OutboxMessage) == 0
     for instance_id in audit_queries.instance_ids():
         assert not list(audit_queries.verify(instance_id=instance_id, runtime=current_runtime()))
+
+
+def test_p13_the_demo_world_keeps_every_promise(made: tuple[Flask, dict[str, Any]]) -> None:
+    """Approvals, no's, lapses, more time, impersonation, ends of every kind: state and record agree on all of it."""
+    db.session.rollback()
+    assert [line.finding.message for line in examine_promises() if line.finding.level is not Level.OK] == []
 
 
 def test_the_history_tells_of_everything_that_can_happen(made: tuple[Flask, dict[str, Any]]) -> None:
