@@ -13,7 +13,7 @@ from tempadmin.web.guard import allow
 from tempadmin.web.navigation import Item, items
 from tempadmin.web.paging import fetch_page
 from tempadmin.web.targets import Target, targets
-from tickets import confirm, console_ask, console_decide, console_removal, queries
+from tickets import confirm, console_ask, console_decide, console_leftovers, console_removal, queries
 from tickets.end import end_access
 from tickets.presenting import PUBLIC_ID, page_of, row_of, stale_buttons_explained
 from tickets.states import EndReason
@@ -28,6 +28,7 @@ def init_app(app: Flask) -> None:
     for one in (blueprint, console_ask.blueprint, console_decide.blueprint):
         app.register_blueprint(one)
     console_removal.init_app(app)
+    console_leftovers.init_app(app)
     description = "Your requests, everybody's, and what needs attention."
     items(app).append(Item(label="Access", endpoint="console.list_access", description=description, order=20))
     targets(app)["console.show"] = Target(

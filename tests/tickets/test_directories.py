@@ -86,6 +86,10 @@ def test_p11_a_leftover_is_retried_for_ever_and_named_when_it_is_stuck(world: Wo
         removal.run(world.runtime)
     assert all(later > earlier for earlier, later in zip(pauses, pauses[2:], strict=False))
     assert any(level is Level.ERROR and "must go and is still there" in message for level, message in said(world))
+    page = world.signed_in(scene.address)
+    page.get("/jobs")
+    assert "Accounts left over" in page.text
+    assert account.name in page.text
     has_fault(world, scene, None)
     db.session.rollback()
     world.clock.time = db.session.scalars(select(Leftover.next_attempt_at)).one()

@@ -37,7 +37,7 @@ SHORTLY = timedelta(seconds=30)
 def command(world: World) -> Command:
     """Run the command line on this world's database."""
     world.omniadmin()
-    world.user(world.instance("acme"), "member@acme.example")
+    world.user(world.default_instance(), "plain@operator.example")
     settings = world.runtime.settings
     known = {"TEMPADMIN_BASE_URL": CONSOLE, "TEMPADMIN_SECRET_KEYS": KEYS[0]}
     if settings.database_url:
@@ -144,7 +144,7 @@ def test_p11_a_drill_on_the_real_installation_sticks_until_it_is_stopped(world: 
     assert ended_by == "Ada Brandt"
 
 
-@pytest.mark.parametrize("person", ["member@acme.example", "nobody@operator.example"])
+@pytest.mark.parametrize("person", ["plain@operator.example", "nobody@operator.example"])
 def test_p8_only_an_omniadmin_holds_a_drill(world: World, command: Command, person: str) -> None:
     """Nothing is made for anybody else, not even the drill's instance."""
     assert command("drill", "start", "refuses", "--as", person).exit_code == 1
