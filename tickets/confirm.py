@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tempadmin.accounts import factors
-from tempadmin.accounts.models import OMNIADMIN, User
+from tempadmin.accounts.models import User
 from tempadmin.audit.log import Actor, record
 from tempadmin.db import db, lock, retried_once, transaction
-from tempadmin.errors import Conflict, Forbidden, Gone, NotFound
+from tempadmin.errors import Conflict, Gone, NotFound
 from tempadmin.runtime import Runtime
 from tickets import notices, tokens
 from tickets.end import begin_ending
 from tickets.machine import locked, move
 from tickets.models import CONFIRM, LOGIN, AccessRequest, Ticket
 from tickets.refusals import Why, refused
+from tickets.start import locked_own, refuse_stranger
 from tickets.states import EndReason, State
 
 MAILS = 3
@@ -77,7 +78,7 @@ def confirm(*, key: str, user_id: int, answer: str, runtime: Runtime) -> SignInL
         request = db.session.get_one(AccessRequest, request_id)
         if user is None or request.requester_id != user_id:
             raise NotFound(tokens.NO_LINK)
-        _refuse_powerless(user)
+        refuse_stranger(user, request)
         present = db.session.get_one(Ticket, ticket_id, populate_existing=True)
         if (repeat := _too_late(request, present, now=runtime.now())) is not None:
             raise repeat
@@ -211,11 +212,7 @@ def _login_link(request: AccessRequest, *, now: datetime, expires_at: datetime, 
 
 def _own(request_id: int, user_id: int, state: State, runtime: Runtime) -> tuple[AccessRequest, datetime]:
     """Lock a person's own request and require its state, and that its live ticket has not run out."""
-    user, request = lock(User, user_id), locked(request_id)
-    now = runtime.now()
-    if user is None or request.requester_id != user_id:
-        raise NotFound("There is no such request.")
-    _refuse_powerless(user)
+    _, request, now = locked_own(request_id=request_id, user_id=user_id, runtime=runtime)
     if request.state != state or tokens.live_until(request_id=request.id, now=now) is None:
         raise Conflict("This request has moved on meanwhile. Its page shows where it stands.")
     return request, now
@@ -230,11 +227,6 @@ def _too_late(request: AccessRequest, ticket: Ticket | None, *, now: datetime) -
     except Gone as gone:
         return gone
     return None
-
-
-def _refuse_powerless(user: User) -> None:
-    if user.role != OMNIADMIN or not user.active or user.temporary:
-        raise Forbidden("Only active omniadmins can go on with a request.")
 
 
 def _requester(request: AccessRequest) -> Actor:
