@@ -75,21 +75,21 @@ def tell_over(requests: Sequence[AccessRequest], was: Mapping[int, State], *, no
     was
         The state that each stood in before, by id.
     """
-    enqueue_all([mail for request in requests for mail in _mails_of_the_end(request, was[request.id])], now=now)
+    people = recipients.of_the_end(requests)
+    mails = (_mails_of_the_end(request, was[request.id], people[request.id]) for request in requests)
+    enqueue_all([mail for of_one in mails for mail in of_one], now=now)
 
 
-def _mails_of_the_end(request: AccessRequest, was: State) -> list[Mail]:
+def _mails_of_the_end(request: AccessRequest, was: State, people: recipients.OfAnEnd) -> list[Mail]:
     reason = EndReason(request.end_reason or EndReason.CLEANED_UP)
-    # Read whatever the reason is: who is concerned depends on the requester's row, which then need not be read again.
-    asker = db.session.scalars(recipients.requester(request)).all()
     if was == State.ACTIVE:
-        return _mails(OVER, request, [*asker, *db.session.scalars(recipients.concerned(request))])
+        return _mails(OVER, request, [*people.asker, *people.concerned])
     if reason == EndReason.REJECTED:
-        return _mails(REFUSED, request, asker)
+        return _mails(REFUSED, request, people.asker)
     if reason != EndReason.LAPSED and reason not in OWN_DOING:
-        return _mails(STOPPED, request, asker)
+        return _mails(STOPPED, request, people.asker)
     if reason == EndReason.LAPSED and was in (State.PENDING_APPROVAL, State.APPROVED):
-        return _mails(LAPSED, request, asker)
+        return _mails(LAPSED, request, people.asker)
     return []
 
 

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from threading import Event
+from time import monotonic
 
 BATCH = 50
 """How many rows one transaction of a job changes: tens of milliseconds on SQLite, which has one writer at a time."""
 
-BREATH_SECONDS = 0.01
-"""SQLite queues no writers; whoever waits tries again and again, and would find no gap between two batches."""
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.01, 0.5
 
 
 def in_batches(ids: Sequence[int], size: int = BATCH) -> Iterator[Sequence[int]]:
-    """Yield ids in slices, in their order, with a breath for everybody else between two."""
+    """Yield ids in slices, in their order."""
     for at in range(0, len(ids), size):
-        if at:
-            breathe()
         yield ids[at : at + size]
 
 
-def breathe() -> None:
-    """Let others have the database, and the interpreter, for a moment."""
-    Event().wait(BREATH_SECONDS)
+@contextmanager
+def leaving_room(*, unless: bool = False) -> Iterator[None]:
+    """Leave others the database, and the interpreter, for as long as this took.
+
+    SQLite queues no writers: whoever waits tries again and again, and would find no gap between two transactions of a
+    job that only yields. So a job takes half of the time at most, however slow the machine is.
+
+    Parameters
+    ----------
+    unless
+        No room is left: this was one row, and a person waits for it.
+    """
+    begun = monotonic()
+    yield
+    if not unless:
+        Event().wait(min(max(monotonic() - begun, SHORTEST_SECONDS), LONGEST_SECONDS))

@@ -20,7 +20,7 @@ from tempadmin.db import db, is_outage, retried_once, transaction
 from tempadmin.errors import Unreadable
 from tempadmin.runtime import Runtime
 from tickets import retry, tokens
-from tickets.batches import in_batches
+from tickets.batches import in_batches, leaving_room
 from tickets.end import end_together
 from tickets.machine import locked_all
 from tickets.models import AccessRequest, Ticket
@@ -37,7 +37,8 @@ def expire_due(runtime: Runtime) -> str:
     """End every open request whose time is over; return what was done."""
     ended = unknown = 0
     for ids in in_batches(_candidates(runtime.now())):
-        over, strange = _end_those_over(ids, runtime)
+        with leaving_room():
+            over, strange = _end_those_over(ids, runtime)
         ended, unknown = ended + over, unknown + strange
     return f"{ended} ended" + (f", {unknown} cannot be judged; run tempadmin doctor" if unknown else "")
 

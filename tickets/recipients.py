@@ -5,7 +5,8 @@ A mail may wait for its server; whoever lost the role meanwhile, was deactivated
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Select, and_, or_, select
 
@@ -41,6 +42,42 @@ def asked(request: AccessRequest, *, extension_id: int | None = None) -> Select[
 def concerned(request: AccessRequest) -> Select[User]:
     """Return the query of whom a support session concerns: the user who is impersonated, else the administrators."""
     return _of_sides([SUBJECT_SIDE if request.kind == IMPERSONATION else CUSTOMER_SIDE], request)
+
+
+@dataclass(frozen=True)
+class OfAnEnd:
+    """Whom the end of a request may have to be told."""
+
+    asker: Sequence[User]
+    """As ``requester``."""
+    concerned: Sequence[User]
+    """As ``concerned``."""
+
+
+def of_the_end(requests: Sequence[AccessRequest]) -> Mapping[int, OfAnEnd]:
+    """Return for each request who asked and whom it concerns, by the same rules, in two statements for all."""
+    askers = {request.requester_id for request in requests}
+    present = dict(db.session.execute(select(User.id, User.email).where(User.id.in_(askers))).all())
+    administers = and_(User.role == ADMINISTRATOR, User.instance_id.in_({one.instance_id for one in requests}))
+    ids = askers | {one.subject_id for one in requests if one.kind == IMPERSONATION}
+    told = select(User).where(in_use(), or_(User.id.in_(ids), administers)).order_by(User.id)
+    people = db.session.scalars(told).all()
+    at_home: dict[int, list[User]] = {}
+    for user in people:
+        at_home.setdefault(user.instance_id, []).append(user)
+    return {
+        request.id: OfAnEnd(
+            [user for user in people if user.id == request.requester_id and user.role == OMNIADMIN],
+            [
+                user
+                for user in at_home.get(request.instance_id, [])
+                if user.id != request.requester_id
+                and user.email not in (request.requester_email, present.get(request.requester_id))
+                and (user.id == request.subject_id if request.kind == IMPERSONATION else user.role == ADMINISTRATOR)
+            ],
+        )
+        for request in requests
+    }
 
 
 def _of_sides(sides: Sequence[str], request: AccessRequest) -> Select[User]:

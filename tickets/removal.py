@@ -22,6 +22,7 @@ from tempadmin.db import db, is_outage, retried_once, transaction
 from tempadmin.failpoints import reach
 from tempadmin.runtime import Runtime, current_runtime
 from tickets.accounts import account
+from tickets.batches import leaving_room
 from tickets.machine import locked_all, move_all
 from tickets.models import AccessRequest
 from tickets.states import State
@@ -84,7 +85,9 @@ def attempt(name: str, which: ColumnElement[bool], runtime: Runtime, *, wait: bo
     removals = _claim(which, 2 * timeout_of(name), _most_at_once(name), runtime, wait=wait)
     if not removals:
         return 0, 0
-    return len(removals), _settle_all(removals, _ask(name, removals), runtime)
+    with leaving_room(unless=len(removals) == 1):
+        said = _ask(name, removals)
+    return len(removals), _settle_all(removals, said, runtime)
 
 
 def growing_pause(failures: int) -> timedelta:

@@ -8,7 +8,6 @@ from sqlalchemy import ColumnElement, func, select, tuple_
 
 from tempadmin.db import db
 from tempadmin.runtime import Runtime
-from tickets.batches import breathe
 from tickets.models import AccessRequest
 from tickets.removal import attempt, due
 from tickets.states import State
@@ -26,7 +25,6 @@ def remove_where_it_works(runtime: Runtime) -> int:
         for name in db.session.scalars(names.order_by(AccessRequest.connector)).all():
             tried, ended = attempt(name, works, runtime)
             claimed, removed = claimed or tried > 0, removed + ended
-            breathe()
     return removed
 
 
@@ -45,7 +43,6 @@ def remove_in_trouble(place: Place, runtime: Runtime) -> int:
     while ended:
         _tried, ended = attempt(name, AccessRequest.instance_id == instance_id, runtime)
         removed += ended
-        breathe()
     return removed
 
 
