@@ -34,6 +34,7 @@ CHECKS = [
     "scheduler",
     "jobs",
     "access",
+    "directories",
 ]
 NEWER = "n" * 32
 
