@@ -176,8 +176,8 @@ def _over(request: AccessRequest, forms: list[FormButton]) -> list[Step]:
 
 
 def _said_by_hand(request: AccessRequest, said_at: datetime, forms: list[FormButton]) -> Step:
-    said = f"{request.removed_by_hand_by}: “{request.removed_by_hand_reason}”."
+    said = f"{request.removed_by_hand_by}: “{request.removed_by_hand_reason}”"
     if request.state == State.ENDED:
         return Step(title="Removed by hand", detail=said, kind="done", at=said_at)
-    waits = f"{said} The directory has not confirmed it; it is asked again by itself."
+    waits = f"{said} – The directory has not confirmed it yet; it is asked again by itself."
     return Step(title="Removed by hand, not yet verified", detail=waits, kind="now", at=said_at, forms=forms)
