@@ -28,6 +28,8 @@ PINS    := $(UV) pip compile pyproject.toml --no-config --quiet --universal --py
 demo: $(STAMPS)/package
 	@exec $(BIN)/tempadmin demo --data $(DATA) $(DEMO_ARGS)
 
+# Compiled modules are kept, whatever the environment says: a fifth of the time of each program that a test starts.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(STAMPS)/dev $(STAMPS)/package
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 

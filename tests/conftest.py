@@ -28,6 +28,7 @@ LONG_FIRST = (
     "chaos/test_chaos.py",
     "tickets/test_killed_and_left_alone.py",
     "tempadmin/test_routes.py",
+    "bad_days/test_locked_for_long.py",
     "tempadmin/test_junk.py",
     "chromium/test_two_browsers.py",
     "tickets/test_lost_in_the_middle.py",
