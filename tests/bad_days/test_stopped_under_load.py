@@ -9,11 +9,12 @@ import socket
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tempadmin.clock import steady_seconds
+from tempadmin.clock import SystemClock, steady_seconds
 from tests.bad_days import slowly
 from tests.bad_days.crowd import CUT, UNANSWERED, Crowd
 from tests.bad_days.holding import everybody_waits
@@ -67,24 +68,18 @@ def test_p1_a_stop_under_load_cuts_nothing(server: Server) -> None:
         wait_for(crowd.are_at_work, START_SECONDS)
         begun = steady_seconds()
         os.kill(server.process.pid, signal.SIGTERM)
-        wait_for(lambda: is_closed(server.port), 4)
+        wait_for(lambda: is_closed(server.port), GRACE_SECONDS / 2)
     assert server.process.wait(GRACE_SECONDS) == 0
     assert steady_seconds() - begun < GRACE_SECONDS
     crowd.join()
     assert crowd.failed[CUT] == 0
     assert crowd.failed[UNANSWERED] == 0
     assert handled(server) == crowd.answered
-    assert {status for _, _, status in crowd.answered} == {200, 303}
-    acknowledged = sum(
-        n for (method, path, _), n in crowd.answered.items() if path.endswith("/request-access") and method == "POST"
-    )
-    assert len(server.states()) == acknowledged
+    assert {status for _, _, status in crowd.answered} <= {200, 303, 503}, "who waits for the lock too long is told so"
+    asked = ("POST", "/instances/acme/request-access", 303)
+    assert len(server.states()) == crowd.answered[asked]
     assert notes.read_text().count("began") == notes.read_text().count("ended") > 0
-    (lease,) = server.rows("SELECT epoch, acquired_at, expires_at FROM scheduler_leases")
-    (run,) = server.rows("SELECT count(*) AS unfinished FROM job_runs WHERE finished_at IS NULL")
-    assert run.unfinished == 0
-    server.process = None
-    begun = steady_seconds()
-    start(server)
-    wait_for(lambda: server.rows("SELECT epoch FROM scheduler_leases")[0].epoch > lease.epoch, START_SECONDS)
-    assert steady_seconds() - begun < 15, "the lease was left to lapse"
+    (lease,) = server.rows("SELECT expires_at FROM scheduler_leases")
+    given_back = datetime.fromisoformat(str(lease.expires_at))  # SQLite's has no zone, and is in UTC
+    given_back = given_back if given_back.tzinfo else given_back.replace(tzinfo=UTC)
+    assert given_back <= SystemClock().now(), "the lease was left to lapse"
