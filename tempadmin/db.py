@@ -197,7 +197,9 @@ def lock_or_make_all(model: type[M], identities: Sequence[Any], **first: Any) ->
     """Do for many rows, in the order given, what ``lock_or_make`` does for one; still one statement."""
     insert = postgresql.insert if db.session.get_bind().dialect.name == "postgresql" else sqlite.insert
     (key,) = inspect(model).primary_key
-    new = insert(model).values([{key.name: identity, **first} for identity in identities])
+    rows_to_make = [{key.name: identity, **first} for identity in identities]
+    # A statement of several rows is compiled anew each time, which took a tenth of a write (measured).
+    new = insert(model).values(rows_to_make[0] if len(rows_to_make) == 1 else rows_to_make)
     # An UPDATE of the key to itself changes nothing, and locks.
     found = new.on_conflict_do_update(index_elements=[key], set_={key.name: new.excluded[key.name]}).returning(model)
     rows = db.session.scalars(found, execution_options={"populate_existing": True})
