@@ -10,6 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("tempadmin", "instances", "scheduler", "tickets")
 STEPS = ("begun", "before commit", "committed")
+NAMED_ELSEWHERE = "tempadmin.db.transaction"
+"""Its steps bear the names of the functions that open it."""
 OUTSIDE = {"connector_for", "mailer"}
 """Whose answers act outside the database: directories and mail servers."""
 
@@ -67,7 +69,7 @@ def functions() -> Iterator[Function]:
 
 def all_points() -> set[str]:
     """The names of all failpoints."""
-    return {point for function in functions() for point in function.points}
+    return {point for function in functions() if function.name != NAMED_ELSEWHERE for point in function.points}
 
 
 def _functions(top: ast.AST, above: str) -> Iterator[Function]:
