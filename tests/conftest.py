@@ -49,6 +49,7 @@ LONG_FIRST = (
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a developer in a hurry choose one database; the default is what CI runs."""
     parser.addoption("--databases", default="sqlite,postgresql", help="sqlite,postgresql")
+    parser.addoption("--walks", default=1, type=int, help="so many times as many random walks as CI does")
     parser.addoption("--chaos-seconds", default="60", help="how long tests/chaos breaks things")
     parser.addoption("--chaos-seed", default="", help="what it tries; printed when a promise breaks")
 

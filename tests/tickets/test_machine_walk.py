@@ -238,7 +238,10 @@ class Walk(People):
 
 
 @pytest.mark.timeout(300)
-def test_p1_p2_p13_the_machine_goes_as_the_model_does(build: Build, database: str) -> None:
+def test_p1_p2_p13_the_machine_goes_as_the_model_does(
+    build: Build, database: str, request: pytest.FixtureRequest
+) -> None:
     """1,000 steps of people, jobs and time: the same answers, the same states, an event for each, and nothing left."""
     world: World = build(rate_limits=False)
-    run_state_machine_as_test(lambda: Walk(world), settings=settings(PROFILE, max_examples=WALKS[database]))  # type: ignore[arg-type]
+    walks = WALKS[database] * request.config.getoption("--walks")
+    run_state_machine_as_test(lambda: Walk(world), settings=settings(PROFILE, max_examples=walks))  # type: ignore[arg-type]
