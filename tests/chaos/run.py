@@ -41,7 +41,8 @@ from tests.tickets import elsewhere
 from tests.tickets.servers import wait_for
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS, RECOVERY_SECONDS, SETTLE_SECONDS = 60, 120, 120
+START_SECONDS, RECOVERY_SECONDS, SETTLE_SECONDS, CONTENT_SECONDS = 120, 120, 180, 90
+CONTENT = (["audit", "verify"], ["doctor"], ["doctor", "--invariants"])
 APPROVAL, TICKET, DURATION, IDLE = 15, 8, 12, 6
 """The limits, in seconds: short, so that all of them pass often."""
 
@@ -85,13 +86,9 @@ class Chaos:
                 self._break(nemesis, watch, Web(ports, address, recorder), mailbox)
                 works = [self._works_again(Web([port], address, recorder), mailbox, port) for port in ports]
                 self._end_what_waits(watch, Web(ports, address, recorder), mailbox)
-                if not settles(watch):
+                if not settles(watch, SETTLE_SECONDS + 2 * self.seconds):
                     services.say_where_they_are()
-                complaints = [
-                    f"{' '.join(words)}: {said}"
-                    for words in (["audit", "verify"], ["doctor"], ["doctor", "--invariants"])
-                    if (said := command(words, _environment(values))) is not None
-                ]
+                complaints = [said for words in CONTENT if (said := complains(words, _environment(values))) is not None]
             runs = (data / beats.FILE).read_text("utf-8").splitlines()
             final = watch.final(mails=mailbox.words(), runs=runs, complaints=complaints)
         history = read(self.path)
@@ -149,12 +146,26 @@ class Chaos:
         return Broken(f"the server on port {port} did not work again within {RECOVERY_SECONDS} s")
 
 
-def settles(watch: Watch) -> bool:
-    """Wait until nothing is on its way any more; no matter how long it takes, within reason."""
+def settles(watch: Watch, within: float) -> bool:
+    """Wait until nothing is on its way any more: what failed often is tried again after long pauses."""
     with suppress(AssertionError):
-        wait_for(lambda: watch.unsettled() == 0, SETTLE_SECONDS)
+        wait_for(lambda: watch.unsettled() == 0, within)
         return True
     return False
+
+
+def complains(words: list[str], environment: dict[str, str]) -> str | None:
+    """Ask until the program is content: a job that failed while all was cut off says so until its next turn."""
+    said: str | None = None
+
+    def content() -> bool:
+        nonlocal said
+        said = command(words, environment)
+        return said is None
+
+    with suppress(AssertionError):
+        wait_for(content, CONTENT_SECONDS)
+    return None if said is None else f"{' '.join(words)}: {said}"
 
 
 def _values(data: Path, address: int, url: str) -> dict[str, str]:
