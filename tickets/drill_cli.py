@@ -88,8 +88,8 @@ def start(runtime: Runtime, fault: str, email: str, **options: timedelta) -> Non
     actor = Actor(id=person.id, name=person.full_name, via=COMMAND_LINE)
     request = drill_live.start(Fault(fault), lasting=options["for"], person=person, actor=actor, runtime=runtime)
     click.echo(f"Request {request.public_id} has ended, and its account {request.account_name} cannot be removed:")
-    click.echo(f"the directory {fault} for {options['for']}. It stands under Needs attention after three failures")
-    click.echo("or 15 minutes. End the drill with: tempadmin drill stop")
+    click.echo(f"for {_words(options['for'])} its directory has the fault {fault}. After three failures or 15 minutes")
+    click.echo("it stands under Needs attention. End the drill with: tempadmin drill stop")
 
 
 @drill.command("stop")
