@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from instances.connectors.drill import DRILL, DrillConnector, Fault
 from instances.connectors.registry import connectors
@@ -119,6 +121,16 @@ def status(runtime: Runtime) -> None:
         sys.exit(1)
 
 
+class _OnlyThese(Settings):
+    """Settings that no variable of the environment changes: a drill must never meet the installation's database."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_others: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
 class _Clock:
     """A clock that stands still until it is told to move."""
 
@@ -137,14 +149,11 @@ def _scratch() -> Iterator[tuple[Runtime, _Clock, Actor]]:
     """Build an installation of nothing but a drill, and forget it."""
     with tempfile.TemporaryDirectory(prefix="tempadmin-drill-") as folder:
         clock = _Clock()
-        settings = Settings(
+        settings = _OnlyThese(
             data=Path(folder),
             base_url="http://localhost:8000",
             secret_keys=(secrets.token_urlsafe(48),),
             mail_url="none",
-            database_url=None,
-            require_omniadmin=False,
-            require_customer=False,
         )
         app = create_app(settings, clock=clock)
         only_warnings()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -106,10 +107,13 @@ def test_a_directory_elsewhere_is_never_called_inside_a_transaction(world: World
         list(DrillConnector().listed(1))
 
 
-def test_p11_drill_run_prints_a_line_for_each_walk_and_exits_with_0() -> None:
-    """In a folder of its own: hours pass in seconds, and nothing of an installation is touched."""
+def test_p11_drill_run_prints_a_line_for_each_walk_and_touches_no_installation(tmp_path: Path) -> None:
+    """In a folder of its own, whatever the environment says of a real one: hours pass in seconds; exit code 0."""
     arguments = ["drill", "run", "does-nothing", "twice"]
-    result = CliRunner(env={"TEMPADMIN_DATA": "/nowhere"}).invoke(build_command(arguments), arguments)
+    real = {"TEMPADMIN_DATA": str(tmp_path), "TEMPADMIN_DATABASE_URL": f"sqlite:///{tmp_path / 'real.db'}"}
+    real |= {"TEMPADMIN_REQUIRE_OMNIADMIN": "true"}
+    result = CliRunner(env=real).invoke(build_command(arguments), arguments)
+    assert list(tmp_path.iterdir()) == []
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert [line.split()[:3] for line in lines[:3]] == [
