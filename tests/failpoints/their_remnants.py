@@ -137,12 +137,12 @@ def telling_of_a_name_like_ours(world: World, cast: Cast) -> None:
     db.session.rollback()
 
 
-@killed(a_removal_that_failed)
+@killed(a_removal_that_failed, one_by_one=True)  # or a sweep of another's would have done it
 def having_a_removal_tried_now(world: World, cast: Cast) -> None:
     retry_removal(request_id=cast.scene.request_id, acting=cast.colleague(), runtime=world.runtime)
 
 
-@killed(a_removal_that_failed)
+@killed(a_removal_that_failed, one_by_one=True)  # or a sweep of another's would have done it
 def saying_that_it_was_removed_by_hand(world: World, cast: Cast) -> None:
     request_id, bea = cast.scene.request_id, cast.colleague()
     with bad_day(exists_error=ConnectorError("it is down")):
