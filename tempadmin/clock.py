@@ -9,7 +9,6 @@ from typing import Protocol
 MOST_SKEW = timedelta(seconds=2)
 """A machine that is further from the database's time than this is told so."""
 READ_AGAIN_SECONDS = 5.0
-SLOW_SECONDS, STALE_SECONDS = 1.0, 60.0
 STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Counts on while a machine sleeps, and nobody can set it."""
 
@@ -50,11 +49,7 @@ class DatabaseClock:
 
     def now(self) -> datetime:
         """Return the database's present moment, aware and in UTC."""
-        reading = self._reading
-        if reading is None:
-            return self.machine.now()
-        moment, steady = reading
-        return moment + timedelta(seconds=steady_seconds() - steady)
+        return self._at(steady_seconds()) or self.machine.now()
 
     @property
     def skew(self) -> timedelta:
@@ -71,16 +66,24 @@ class DatabaseClock:
         Parameters
         ----------
         moment
-            What the database said; it said so at some time between the other two, so half of that time is the error.
+            What the database said, at some time between the other two.
         asked, answered
             ``steady_seconds()`` before and after.
         """
-        # A process that was stopped between question and answer knows the time worse than from its last reading.
-        if answered - asked <= SLOW_SECONDS or self._age() > STALE_SECONDS:
-            self._reading = (moment.astimezone(UTC), (asked + answered) / 2)
+        # When the answer came the database's time lay between these. A quick answer leaves no choice; a slow one
+        # (a stopped process, a clogged line) must not undo what quicker ones told.
+        earliest = moment.astimezone(UTC)
+        latest = earliest + timedelta(seconds=answered - asked)
+        known = self._at(answered) or earliest + (latest - earliest) / 2
+        self._reading = (min(max(known, earliest), latest), answered)
+
+    def _at(self, steady: float) -> datetime | None:
+        reading = self._reading  # both halves of one: another thread may take a new one in meanwhile
+        return None if reading is None else reading[0] + timedelta(seconds=steady - reading[1])
 
     def _age(self) -> float:
-        return float("inf") if self._reading is None else steady_seconds() - self._reading[1]
+        reading = self._reading
+        return float("inf") if reading is None else steady_seconds() - reading[1]
 
 
 def steady_seconds() -> float:

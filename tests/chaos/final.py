@@ -11,13 +11,12 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from tempadmin.clock import SLOW_SECONDS
 from tests.tickets.killed import ENTITLED, STRAY_ACCOUNTS, USABLE_SESSIONS
 
 Row = dict[str, Any]
 
-CLOCK_ERROR = SLOW_SECONDS / 2 + 0.05
-"""How far a process's idea of the database's time may be off: half of the slowest reading that it takes."""
+CLOCK_ERROR = 0.55
+"""How far a process's idea of the database's time may be off: half of its first reading, if that was a slow one."""
 CLOCKS_APART = 2 * CLOCK_ERROR
 
 UNSETTLED = """
