@@ -31,7 +31,9 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=1)
 GIVE_UP_AFTER = timedelta(days=3)
 SEND_WITHIN = timedelta(seconds=20)
 """How long after its claim a mail is still begun: sending one may take as long again, and more."""
-BATCH, BATCHES = 10, 5
+BATCH = 10
+AT_WORK = timedelta(seconds=60)
+"""How long one run of the job goes on while mails are due; its next one is due by then."""
 POINTLESS = "pointless by the time it could be sent"
 
 log = structlog.get_logger()
@@ -112,8 +114,8 @@ def enqueue_all(mails: Sequence[Mail], *, now: datetime) -> None:
 
 def deliver_due(runtime: Runtime) -> str:
     """Try every mail that is due; the job's work."""
-    tried = sent = 0
-    for _ in range(BATCHES):
+    tried, sent, until = 0, 0, runtime.now() + AT_WORK
+    while runtime.now() < until:
         batch = _claim_due(runtime)
         begun = runtime.now()
         for message_id, recipient in batch:
@@ -180,11 +182,15 @@ def _claim(message_id: int, runtime: Runtime) -> str | None:
 
 
 def _claim_due(runtime: Runtime) -> list[tuple[int, str]]:
-    """Take the next attempts of some mails that are due, past those that somebody else takes at this moment."""
+    """Take the next attempts of some mails that are due, past those that somebody else takes at this moment.
+
+    First what is of use for minutes only: no link may run out behind ten thousand announcements.
+    """
     with transaction(as_service=True):
         now = runtime.now()
         is_due = OutboxMessage.next_attempt_at <= now
-        due = select(OutboxMessage.id).where(is_due).order_by(OutboxMessage.next_attempt_at, OutboxMessage.id)
+        order = OutboxMessage.useful_until.is_(None), OutboxMessage.next_attempt_at, OutboxMessage.id
+        due = select(OutboxMessage.id).where(is_due).order_by(*order)
         ids = db.session.scalars(due.limit(BATCH).with_for_update(skip_locked=True)).all()
         claim = update(OutboxMessage).where(OutboxMessage.id.in_(ids), is_due)
         taken = claim.values(next_attempt_at=now + CLAIM, attempts=OutboxMessage.attempts + 1)

@@ -219,3 +219,14 @@ def test_on_a_slow_day_no_mail_is_begun_that_its_claim_would_not_cover(
     world.clock.advance(seconds=30)
     assert deliver_due(world.runtime) == "1 of 1 mails sent"
     assert len(server[0].mails) == 3
+
+
+def test_a_link_does_not_wait_behind_announcements(world: World, server: tuple[Server, Controller]) -> None:
+    """What is of use for minutes goes out with the first ten; one run of the job goes on until nothing is due."""
+    for number in range(60):
+        queue(world, f"p{number}@acme.example", promptly=False)
+    soon = world.clock.now() + timedelta(minutes=5)
+    queue(world, "link@acme.example", promptly=False, useful_until=soon)
+    assert deliver_due(world.runtime) == "61 of 61 mails sent"
+    recipients = [one for mail in server[0].mails for one in mail[0]]
+    assert recipients.index("link@acme.example") < 10
