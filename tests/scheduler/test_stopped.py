@@ -91,7 +91,12 @@ def test_p14_a_leader_stopped_in_the_middle_of_a_job_writes_nothing_when_it_wake
             first.send_signal(signal.SIGCONT)
             wait_for((tmp_path / stopped.DONE).exists)
             wait_for(lambda: "job.overtaken" in (tmp_path / "first.log").read_text())
-            (run,) = [one for one in rows(app, select(JobRun)) if f":{first.pid}:" in one.holder]
+
+            def noted() -> list[JobRun]:
+                return [one for one in rows(app, select(JobRun)) if f":{first.pid}:" in one.holder and one.outcome]
+
+            wait_for(lambda: bool(noted()))  # the one who leads does so in a transaction after the one that took over
+            (run,) = noted()
             assert (run.outcome, run.detail) == ("lost", "its process ended before it did")
     written = select(VirtualInstance.web_id).where(~VirtualInstance.is_default)
     assert rows(app, written) == [f"before-{first.pid}"]

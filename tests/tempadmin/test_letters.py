@@ -19,14 +19,14 @@ LINK = "https://console.example.com/access/confirm?key=k"
 TEMPLATES = (
     "access_approved", "access_asked", "access_inside", "access_lapsed", "access_more_time", "access_over",
     "access_rejected", "access_stopped", "account_opened", "confirm_access", "entered", "factor_added",
-    "factor_changed", "factor_removed", "invitation", "not_me", "password_changed", "recovery_code_used",
-    "recovery_codes_replaced",
+    "factor_changed", "factor_removed", "invitation", "not_me", "not_removed_by_hand",
+    "password_changed", "recovery_code_used", "recovery_codes_replaced", "removal_stuck",
 )  # fmt: skip
 SPOKEN = (
     "access", "account", "added", "added_reason", "approvers", "asked_at", "at", "by", "changed",
     "deadline", "duration", "ended", "entered_at", "external_ticket", "host", "how", "instance", "inviter", "lasted",
     "lifetime", "made", "name", "origin", "reason", "requester", "requester_email", "requests", "rescuer", "role",
-    "started", "subject_name",
+    "said", "started", "subject_name", "who",
 )  # fmt: skip
 SWITCHES = ("at_home", "granted", "impersonation", "mine", "was_approved")
 
@@ -35,7 +35,10 @@ def letter(template: str, said: str, *, on: bool) -> Letter:
     """A mail in which everything that can be said is this."""
     words: dict[str, Any] = dict.fromkeys(SPOKEN, said) | dict.fromkeys(SWITCHES, on)
     more = {"added": said, "reason": said, "asked_at": said} if on else None
-    return write(template, {**words, "more": more, "notes": [(f"{said} wrote", said)], "codes_left": 9, "link": LINK})
+    cases = [(said, said)] if on else [(said, said), (said, said)]
+    counted = {"codes_left": 9, "count": len(cases)}
+    facts = {"more": more, "notes": [(f"{said} wrote", said)], "cases": cases}
+    return write(template, {**words, **facts, **counted, "link": LINK})
 
 
 def test_every_composer_has_a_template_in_this_test(app: Flask) -> None:

@@ -46,6 +46,8 @@ OF_THE_CONSOLE = {
     "/access/<public_id>/new-link",
     "/access/<public_id>/reject",
     "/access/<public_id>/send-again",
+    "/access/<public_id>/retry-removal",
+    "/access/<public_id>/removed-by-hand",
     "/access/<public_id>/start",
     "/instances/<web_id>/request-access",
     "/instances/<web_id>/request-impersonation",
