@@ -18,17 +18,17 @@ from tickets.states import EndReason, State
 from tickets.sweep import sweep
 
 MOMENT = timedelta(microseconds=1)
-Job = Callable[[World], object]
+Job = Callable[[World], str]
 
 
-def expiry(world: World) -> None:
+def expiry(world: World) -> str:
     """The job that ends what is over."""
-    expire_due(world.runtime)
+    return expire_due(world.runtime)
 
 
-def clean_up(world: World) -> None:
+def clean_up(world: World) -> str:
     """The daily sweep, with no mercy for the young."""
-    sweep(min_age=timedelta(0), runtime=world.runtime)
+    return str(sweep(min_age=timedelta(0), runtime=world.runtime))
 
 
 JOBS: list[Job] = [expiry, clean_up]
@@ -54,12 +54,13 @@ def test_p10_a_redemption_beats_the_job_that_waits_for_it(world: World, job: Job
     with workers(world, 2) as (one, other):
         scene, redeem = at_the_door(world, one)
 
-        def work() -> None:
+        def work() -> str:
             world.clock.advance(seconds=1)
-            job(other)
+            return job(other)
 
-        status, _ = overlap((one, redeem), (other, work), at="access.entered")
+        status, said = overlap((one, redeem), (other, work), at="access.entered")
     assert status == 303
+    assert "cannot be judged" not in said  # it looked under the lock, and had no need of the guarded UPDATE
     assert world.request(scene.request_id).state == State.ACTIVE
     assert "access.ending" not in events(scene.request_id)
     assert faults(world) == []
