@@ -89,10 +89,10 @@ def _tickets(_runtime: Runtime) -> Iterator[Finding]:
 def _only_the_requester(_runtime: Runtime) -> Iterator[Finding]:
     """Requests that got where only a used confirm ticket, and then a used login ticket, leads."""
     for purpose, since in ((CONFIRM, AccessRequest.confirmed_at), (LOGIN, AccessRequest.started_at)):
-        used = exists().where(
-            Ticket.request_id == AccessRequest.id, Ticket.purpose == purpose, Ticket.used_at.is_not(None)
-        )
-        query = select(AccessRequest.public_id).where(since.is_not(None), ~used)
+        used = select(Ticket.request_id).where(Ticket.purpose == purpose, Ticket.used_at.is_not(None))
+        # As sets: asked of each request, SQLite went through all used tickets every time (measured).
+        without = select(AccessRequest.id).where(since.is_not(None)).except_(used)
+        query = select(AccessRequest.public_id).where(AccessRequest.id.in_(without))
         yield from _say(query, f"request {{}} went on, and no {purpose} ticket of it was used")
     states = AccessRequest.state
     early = or_(
