@@ -33,7 +33,6 @@ from tempadmin.logs import only_warnings
 from tempadmin.runtime import current_runtime
 from tempadmin.settings import Settings
 from tempadmin.web.security import SESSION_COOKIE
-from tests import postgresql
 from tests.bench import server
 from tests.bench.client import Counting
 from tests.bench.steps import walk_in
@@ -50,7 +49,7 @@ Figures = dict[str, float]
 
 def measure(kind: str) -> Figures:
     """Measure on one database of its own, with full durability."""
-    with tempfile.TemporaryDirectory() as folder, _database(kind) as url:
+    with tempfile.TemporaryDirectory() as folder, server.database(kind) as url:
         values = server.settings_for(Path(folder), 8000, url)
         (cookie,) = server.prepare(Settings(**values), operators=1)  # type: ignore[arg-type]
         request_id, inside, admin = _enter(Path(folder), values, cookie)
@@ -61,15 +60,6 @@ def measure(kind: str) -> Figures:
         for form in ("csv", "json"):
             figures |= _export(values, request_id, admin, form)
         return figures
-
-
-@contextmanager
-def _database(kind: str) -> Iterator[str | None]:
-    if kind == "sqlite":
-        yield None
-        return
-    with postgresql.cluster(fsync="on") as cluster:
-        yield cluster.url(cluster.new_database())
 
 
 @contextmanager

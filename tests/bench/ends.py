@@ -11,8 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
@@ -26,7 +25,6 @@ from tempadmin.clock import SystemClock
 from tempadmin.db import db, transaction
 from tempadmin.logs import only_warnings
 from tempadmin.settings import Settings
-from tests import postgresql
 from tests.bench import server
 from tests.bench.client import Client
 from tests.bench.steps import walk_in
@@ -42,7 +40,7 @@ Figures = dict[str, float]
 
 def measure(kind: str) -> Figures:
     """Measure on one database of its own, with full durability."""
-    with tempfile.TemporaryDirectory() as folder, _database(kind) as url:
+    with tempfile.TemporaryDirectory() as folder, server.database(kind) as url:
         values = server.settings_for(Path(folder), server.free_port(), url)
         settings = Settings(**values)  # type: ignore[arg-type]
         cookies = server.prepare(settings, operators=PEOPLE + 2)
@@ -140,15 +138,6 @@ def _load(client: Client, url: str, spent: list[float], over_at: float, stop: th
         if time.time() >= over_at:
             spent.append((time.perf_counter() - begun) * 1000)
         stop.wait(0.05)
-
-
-@contextmanager
-def _database(kind: str) -> Iterator[str | None]:
-    if kind == "sqlite":
-        yield None
-        return
-    with postgresql.cluster(fsync="on") as cluster:
-        yield cluster.url(cluster.new_database())
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from tempadmin.db import db, transaction
 from tempadmin.runtime import current_runtime
 from tempadmin.serving import upgrade_database
 from tempadmin.settings import Settings
+from tests import postgresql
 from tests.bench.steps import step_of
 from tests.world import SEED
 
@@ -156,3 +157,13 @@ def _answers(port: int) -> bool:
 def _pss(pid: int) -> float:
     found = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text("utf-8"), re.MULTILINE)
     return int(found[1]) / 1024 if found else 0
+
+
+@contextmanager
+def database(kind: str) -> Iterator[str | None]:
+    """A database of its own with full durability: its address, or ``None`` for a file in the data folder."""
+    if kind == "sqlite":
+        yield None
+        return
+    with postgresql.cluster(fsync="on") as cluster:
+        yield cluster.url(cluster.new_database())
