@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Index, String, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tempadmin.db import Base, UtcDateTime
@@ -42,6 +42,19 @@ class VirtualInstance(Base):
     max_duration_seconds: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     archived_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Connection(Base):
+    """What the connector of an instance has to know of its directory elsewhere; its secrets are encrypted."""
+
+    __tablename__ = "connections"
+
+    instance_id: Mapped[int] = mapped_column(
+        ForeignKey("virtual_instances.id", ondelete="RESTRICT"), primary_key=True, autoincrement=False
+    )
+    values: Mapped[str] = mapped_column(Text)
+    sealed_secrets: Mapped[str] = mapped_column(Text)
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class Drill(Base):

@@ -65,6 +65,8 @@ class AccessRequest(Base):
     instance_id: Mapped[int]
     instance_name: Mapped[str] = mapped_column(String(200))
     connector: Mapped[str] = mapped_column(String(40))
+    entry: Mapped[str] = mapped_column(String(20), default="panel", server_default="panel")
+    """How the person gets in by the account (``instances.connectors.base.Entry``); never changes."""
     subject_id: Mapped[int | None]
     """The account that is entered; a temporary one is gone once the request has ended."""
     subject_name: Mapped[str | None] = mapped_column(String(200))
@@ -104,6 +106,11 @@ class AccessRequest(Base):
     """Since when a person's word stands that they removed the account by hand; void, it is empty again."""
     removed_by_hand_by: Mapped[str | None] = mapped_column(String(200))
     removed_by_hand_reason: Mapped[str | None] = mapped_column(Text)
+    activated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When a directory elsewhere was known to have let the account in."""
+    sealed_credential: Mapped[str | None] = mapped_column(Text)
+    """The account's password from redemption until it was shown, once, or the access ended."""
+    credential_shown_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     confirmation_mails: Mapped[int] = mapped_column(default=0)
     activity_count: Mapped[int] = mapped_column(default=0, server_default="0")
     """How many HTTP requests were made inside; kept, so that no page counts rows."""

@@ -9,8 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Protocol
+
+
+class Entry(StrEnum):
+    """How a person gets in by the account that was made for them."""
+
+    PANEL = "panel"
+    """By the hand-off, into the instance's own control panel here."""
+    CREDENTIAL = "credential"
+    """By a password that is shown once."""
+    OIDC = "oidc"
+    """By OpenID Connect: the instance's product asks us who it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,16 +53,28 @@ class Found:
 
 
 class ConnectorError(Exception):
-    """A directory did not do what it was asked; ``permanent`` says that asking again will not help."""
+    """A directory did not do what it was asked.
 
-    def __init__(self, message: str, *, permanent: bool = False) -> None:
+    Parameters
+    ----------
+    message
+        What was tried and what came back, for a person; it never holds a secret.
+    permanent
+        Asking again will not help.
+    setting
+        The connector's setting that is wrong, where that is known.
+    """
+
+    def __init__(self, message: str, *, permanent: bool = False, setting: str | None = None) -> None:
         super().__init__(message)
-        self.permanent = permanent
+        self.permanent, self.setting = permanent, setting
 
 
 class Connector(Protocol):
     """One kind of directory."""
 
+    entry: Entry | None
+    """How its accounts are entered where the instance has no OpenID client; ``None``: not at all."""
     elsewhere: bool
     """Whether the accounts are kept outside our own tables, so that only the directory itself can say what it has."""
     timeout: timedelta
@@ -75,6 +99,31 @@ class Connector(Protocol):
         ConnectorError
             When it could not be made, or an account of this name exists that is not ours.
         """
+        ...
+
+    def activate(
+        self, account: Account, *, secret: str | None, until: datetime, still_wanted: Callable[[], None]
+    ) -> None:
+        """Let an account in that was made before; it is never made by this. Repeatable.
+
+        Parameters
+        ----------
+        secret
+            The password that it gets; ``None`` leaves whatever it has.
+        until
+            When the access ends at the latest; a directory that knows such a limit enforces it, too.
+        still_wanted
+            Raises ``Conflict`` when the access ended meanwhile; called just before it is let in.
+
+        Raises
+        ------
+        ConnectorError
+            When it is not known to be let in; permanently, when it is not there.
+        """
+        ...
+
+    def made_by(self, account: Account) -> Sequence[str]:
+        """Return what the account made there, in words, where the directory can tell; asked before the removal."""
         ...
 
     def exists(self, account: Account) -> bool:

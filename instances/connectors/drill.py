@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from threading import Event
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
 
 from instances.connectors import marker
-from instances.connectors.base import Account, ConnectorError, Found
-from instances.connectors.remote import RemoteConnector
+from instances.connectors.base import Account, ConnectorError, Entry, Found
+from instances.connectors.remote import Directory, RemoteConnector
 from instances.models import Drill, DrillAccount
 from tempadmin.db import db, in_transaction
 from tempadmin.runtime import current_runtime
@@ -47,25 +47,37 @@ class DrillConnector(RemoteConnector):
         Lets so many seconds pass while the directory does not answer.
     """
 
+    entry: Entry | None = Entry.PANEL
+
     def __init__(self, wait: Callable[[float], object] | None = None) -> None:
         super().__init__()
         self._wait = wait or Event().wait
+
+    @contextmanager
+    def reach(self, instance_id: int) -> Iterator[Directory]:
+        """Reach the drill directory of an instance; whether it answers shows at each step."""
+        yield _DrillDirectory(instance_id, lasts=self.timeout, wait=self._wait)
+
+
+class _DrillDirectory(Directory):
+    def __init__(self, instance_id: int, *, lasts: timedelta, wait: Callable[[float], object]) -> None:
+        self._instance_id, self._lasts, self._wait = instance_id, lasts, wait
 
     def find(self, account: Account) -> Sequence[Found]:
         """Return entries by name, and by the request in the marker."""
         request = account.marker.rpartition(".")[0]
         wanted = or_(DrillAccount.name == account.name, DrillAccount.marker.startswith(f"{request}.", autoescape=True))
-        self._answer(account.instance_id)
-        return list(_entries(account.instance_id, wanted))
+        self._answer()
+        return list(_entries(self._instance_id, wanted))
 
     def add(self, account: Account) -> None:
         """Insert an entry, or what the fault makes of that."""
-        fault, now = self._answer(account.instance_id), current_runtime().now()
+        fault, now = self._answer(), current_runtime().now()
         if fault is Fault.DOES_NOTHING:
             return
-        late = 1.5 * self.timeout if fault is Fault.TIMES_OUT else 0 * self.timeout
+        late = 1.5 * self._lasts if fault is Fault.TIMES_OUT else 0 * self._lasts
         entry = {
-            "instance_id": account.instance_id,
+            "instance_id": self._instance_id,
             "name": f"{account.name}-1" if fault is Fault.OTHER_ID else account.name,
             "marker": account.marker,
             "created_at": now + late,
@@ -76,46 +88,54 @@ class DrillConnector(RemoteConnector):
 
     def empower(self, account: Account, entry: Found) -> None:
         """Make an entry an administrator's."""
-        fault = self._answer(account.instance_id)
+        fault = self._answer()
         if fault is Fault.DIES_HALF_WAY:
             raise ConnectorError("the connection broke before the account had its rights")
         self._change(fault, entry, administrator=True)
 
+    def enable(self, account: Account, entry: Found, *, secret: str | None, until: datetime) -> None:
+        """Let somebody in by an entry, or what the fault makes of that."""
+        fault = self._answer()
+        if fault is Fault.DIES_HALF_WAY:
+            raise ConnectorError("the connection broke before the account was let in")
+        self._change(fault, entry, active=True)
+        self._err_afterwards(fault)
+
     def disable(self, account: Account, entry: Found) -> None:
         """Let nobody in by an entry."""
-        fault = self._answer(account.instance_id)
+        fault = self._answer()
         self._change(fault, entry, active=False)
 
     def delete(self, account: Account, entry: Found) -> None:
         """Delete an entry, or what the fault makes of that."""
-        fault = self._answer(account.instance_id)
+        fault = self._answer()
         if fault is Fault.DOES_NOTHING:
             return
         if fault is Fault.DIES_HALF_WAY:
             raise ConnectorError("the connection broke before the account was deleted")
         if fault is Fault.TIMES_OUT:
-            self._change(None, entry, gone_at=current_runtime().now() + 1.5 * self.timeout)
+            self._change(None, entry, gone_at=current_runtime().now() + 1.5 * self._lasts)
         else:
             with _connected() as connection:
                 connection.execute(delete(DrillAccount).where(DrillAccount.id == int(entry.id)))
         self._err_afterwards(fault)
 
-    def listed(self, instance_id: int) -> Iterator[Found]:
+    def listed(self) -> Iterator[Found]:
         """Yield what carries our marker or begins with the reserved prefix."""
-        self._answer(instance_id)
+        self._answer()
         prefix = current_runtime().settings.user_prefix
         reserved = or_(DrillAccount.name.istartswith(prefix, autoescape=True), DrillAccount.marker.is_not(None))
-        yield from _entries(instance_id, reserved)
+        yield from _entries(self._instance_id, reserved)
 
-    def _answer(self, instance_id: int) -> Fault | None:
+    def _answer(self) -> Fault | None:
         """Return the fault that a directory which answers at all has now."""
         if in_transaction():
             raise RuntimeError("a directory elsewhere is never called inside a transaction (design §2)")
-        fault = present_fault(instance_id)
+        fault = present_fault(self._instance_id)
         if fault is Fault.REFUSES:
             raise ConnectorError("the directory refuses")
         if fault is Fault.HANGS:
-            self._wait(self.timeout.total_seconds())
+            self._wait(self._lasts.total_seconds())
             raise ConnectorError("the directory does not answer")
         return fault
 
@@ -126,7 +146,7 @@ class DrillConnector(RemoteConnector):
 
     def _err_afterwards(self, fault: Fault | None) -> None:
         if fault is Fault.TIMES_OUT:
-            self._wait(self.timeout.total_seconds())
+            self._wait(self._lasts.total_seconds())
             raise ConnectorError("no answer in time")
         if fault is Fault.DOES_IT_AND_ERRS:
             raise ConnectorError("the directory says that something went wrong")

@@ -7,12 +7,12 @@ request changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Select, delete, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from instances.connectors.base import Account, ConnectorError, Found
+from instances.connectors.base import Account, ConnectorError, Entry, Found
 from tempadmin.accounts import sessions
 from tempadmin.accounts.models import ADMINISTRATOR, TEMPORARY, LoginSession, User
 from tempadmin.db import db, lock, transaction
@@ -25,6 +25,7 @@ FRESH = {"populate_existing": True}
 class LocalConnector:
     """Makes and removes accounts in the embedded directory."""
 
+    entry: Entry | None = Entry.PANEL
     elsewhere = False
     timeout = timedelta(seconds=5)
     batch = BATCH
@@ -38,6 +39,15 @@ class LocalConnector:
                 raise ConnectorError("the reserved account is gone", permanent=True)
             _refuse_stranger(row, account)
             row.role = ADMINISTRATOR
+
+    def activate(
+        self, account: Account, *, secret: str | None, until: datetime, still_wanted: Callable[[], None]
+    ) -> None:
+        """Nothing to do: the redemption's own transaction activates the row."""
+
+    def made_by(self, account: Account) -> Sequence[str]:
+        """Nothing: what is made in the control panel stands in the activity."""
+        return ()
 
     def exists(self, account: Account) -> bool:
         """Read back whether the row is there."""

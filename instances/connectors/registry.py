@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import cast
 
 from flask import Flask, current_app
@@ -11,6 +12,8 @@ from instances.connectors.drill import DRILL, DrillConnector
 from instances.connectors.local import LocalConnector
 
 EXTENSION = "tempadmin.connectors"
+EXTRAS: dict[str, str] = {}
+"""Connectors that an installation may lack the library of, by name: where their class is; imported at first use."""
 
 
 def init_app(app: Flask) -> None:
@@ -31,7 +34,18 @@ def connector_for(name: str) -> Connector:
     ConnectorError
         When there is none of this name: permanent, until it is installed.
     """
-    found = connectors(current_app).get(name)
-    if found is None:
+    known = connectors(current_app)
+    if name not in known and name in EXTRAS:
+        known[name] = _loaded(name)
+    if name not in known:
         raise ConnectorError(f"there is no connector {name!r}", permanent=True)
-    return found
+    return known[name]
+
+
+def _loaded(name: str) -> Connector:
+    module, _, kind = EXTRAS[name].partition(":")
+    try:
+        return cast("Connector", getattr(import_module(module), kind)())
+    except ImportError as error:
+        missing = f"the connector {name!r} needs {error.name}: pip install 'tempadmin[{name}]'"
+        raise ConnectorError(missing, permanent=True) from None

@@ -9,23 +9,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
 
 from instances.connectors import marker
-from instances.connectors.base import Account, ConnectorError, Found
+from instances.connectors.base import Account, ConnectorError, Entry, Found
 from instances.connectors.local import LocalConnector, refuse_stranger
+from instances.connectors.settings import ConnectorSettings
 from tempadmin.runtime import current_runtime
 
+THERE_NO_MORE = "the account is not there any more"
 
-class RemoteConnector(ABC):
-    """A directory elsewhere. The account's reserved row is ours; it is made before and deleted after the other."""
 
-    elsewhere = True
-    timeout = timedelta(seconds=5)
-    batch = 1
-
-    def __init__(self) -> None:
-        self._reserved = LocalConnector()
+class Directory(ABC):
+    """One directory elsewhere, reached for one call of the contract. Each method is one step; none believes another."""
 
     @abstractmethod
     def find(self, account: Account) -> Sequence[Found]:
@@ -40,6 +37,10 @@ class RemoteConnector(ABC):
         """Give an entry the administrator's rights; it may have them already."""
 
     @abstractmethod
+    def enable(self, account: Account, entry: Found, *, secret: str | None, until: datetime) -> None:
+        """Let somebody in by an entry, until then where the directory knows such a limit; with this password."""
+
+    @abstractmethod
     def disable(self, account: Account, entry: Found) -> None:
         """Let nobody in by an entry any more, and end its sessions where the system can."""
 
@@ -48,40 +49,103 @@ class RemoteConnector(ABC):
         """Delete an entry by the directory's own id; one that is gone already is a success."""
 
     @abstractmethod
-    def listed(self, instance_id: int) -> Iterator[Found]:
-        """As ``Connector.listed``."""
+    def listed(self) -> Iterator[Found]:
+        """Yield what carries our marker or begins with the reserved prefix, all of it, or raise."""
+
+    def made_by(self, account: Account, entry: Found) -> Sequence[str]:
+        """Return what an entry made there, in words; nothing where the directory cannot tell."""
+        return ()
+
+    def probe(self) -> Iterator[str]:
+        """Look at everything that the connector will need, changing nothing; yield each step that went well.
+
+        Raises
+        ------
+        ConnectorError
+            At the first that did not: what was tried, what came back, and by which setting.
+        """
+        yield from ()
+
+
+class RemoteConnector(ABC):
+    """A directory elsewhere. The account's reserved row is ours; it is made before and deleted after the other."""
+
+    entry: Entry | None = None
+    elsewhere = True
+    timeout = timedelta(seconds=5)
+    batch = 1
+    settings: type[ConnectorSettings] | None = None
+    """What an instance has to tell of its directory; ``None``: nothing."""
+
+    def __init__(self) -> None:
+        self._reserved = LocalConnector()
+
+    @abstractmethod
+    def reach(self, instance_id: int) -> AbstractContextManager[Directory]:
+        """Reach the directory of an instance by its stored settings.
+
+        Raises
+        ------
+        ConnectorError
+            When there are none, or it does not answer.
+        """
 
     def create(self, account: Account, *, still_wanted: Callable[[], None]) -> None:
         """As ``Connector.create``: look, make, look again; whatever was made beside it goes at once."""
         self._reserved.create(account, still_wanted=still_wanted)
-        if not self._ours(account):
+        with self.reach(account.instance_id) as directory:
+            if not _ours(directory, account):
+                still_wanted()
+                directory.add(account)
+            made = _ours(directory, account)
+            first = next((entry for entry in made if entry.name == account.name), None)
+            for entry in made:
+                if first is None or entry.id != first.id:
+                    _take_away(directory, account, entry)
+            if first is None:
+                raise ConnectorError("the directory says that it made the account, and it is not there")
+            directory.empower(account, first)
+
+    def activate(
+        self, account: Account, *, secret: str | None, until: datetime, still_wanted: Callable[[], None]
+    ) -> None:
+        """As ``Connector.activate``."""
+        with self.reach(account.instance_id) as directory:
+            entry = next((one for one in _ours(directory, account) if one.name == account.name), None)
+            if entry is None:
+                raise ConnectorError(THERE_NO_MORE, permanent=True)
             still_wanted()
-            self.add(account)
-        made = self._ours(account)
-        first = next((entry for entry in made if entry.name == account.name), None)
-        for entry in made:
-            if first is None or entry.id != first.id:
-                self._take_away(account, entry)
-        if first is None:
-            raise ConnectorError("the directory says that it made the account, and it is not there")
-        self.empower(account, first)
+            directory.enable(account, entry, secret=secret, until=until)
+
+    def made_by(self, account: Account) -> Sequence[str]:
+        """As ``Connector.made_by``."""
+        with self.reach(account.instance_id) as directory:
+            return [made for entry in _ours(directory, account) for made in directory.made_by(account, entry)]
 
     def exists(self, account: Account) -> bool:
         """Read back whether anything is there that is ours or has the exact name."""
-        return bool(self._ours(account, refuse=False)) or self._reserved.exists(account)
+        with self.reach(account.instance_id) as directory:
+            there = bool(_ours(directory, account, refuse=False))
+        return there or self._reserved.exists(account)
 
     def remove(self, account: Account) -> None:
         """As ``Connector.remove``: every entry that is ours goes, whatever the directory calls it."""
         refuse_stranger(account)
-        for entry in self._ours(account):
-            self._take_away(account, entry)
-        if self._ours(account):
-            raise ConnectorError("the account is still there")
+        with self.reach(account.instance_id) as directory:
+            for entry in _ours(directory, account):
+                _take_away(directory, account, entry)
+            if _ours(directory, account):
+                raise ConnectorError("the account is still there")
         self._reserved.remove(account)
 
     def remove_many(self, accounts: Sequence[Account]) -> Mapping[int, ConnectorError | None]:
         """Remove one after the other."""
         return {account.user_id: self._error_of_removing(account) for account in accounts}
+
+    def listed(self, instance_id: int) -> Iterator[Found]:
+        """As ``Connector.listed``."""
+        with self.reach(instance_id) as directory:
+            yield from directory.listed()
 
     def _error_of_removing(self, account: Account) -> ConnectorError | None:
         try:
@@ -90,26 +154,28 @@ class RemoteConnector(ABC):
             return error
         return None
 
-    def _take_away(self, account: Account, entry: Found) -> None:
-        self.disable(account, entry)
-        self.delete(account, entry)
 
-    def _ours(self, account: Account, *, refuse: bool = True) -> list[Found]:
-        """Return the entries that our marker proves to be this account.
+def _take_away(directory: Directory, account: Account, entry: Found) -> None:
+    directory.disable(account, entry)
+    directory.delete(account, entry)
 
-        A directory may have made it under a longer name than was asked; the marker then still names the one asked.
 
-        Raises
-        ------
-        ConnectorError
-            When an entry of the exact name is not ours, for good: it stays, and we say so.
-        """
-        keys = current_runtime().keys
-        ours = []
-        for entry in self.find(account):
-            request = marker.request_in(entry.marker, instance_id=account.instance_id, name=account.name, keys=keys)
-            if request is not None and account.marker.startswith(f"{request}.") and entry.name.startswith(account.name):
-                ours.append(entry)
-            elif entry.name == account.name and refuse:
-                raise ConnectorError(f"the directory has an account {account.name} that is not ours", permanent=True)
-        return ours
+def _ours(directory: Directory, account: Account, *, refuse: bool = True) -> list[Found]:
+    """Return the entries that our marker proves to be this account.
+
+    A directory may have made it under a longer name than was asked; the marker then still names the one asked.
+
+    Raises
+    ------
+    ConnectorError
+        When an entry of the exact name is not ours, for good: it stays, and we say so.
+    """
+    keys = current_runtime().keys
+    ours = []
+    for entry in directory.find(account):
+        request = marker.request_in(entry.marker, instance_id=account.instance_id, name=account.name, keys=keys)
+        if request is not None and account.marker.startswith(f"{request}.") and entry.name.startswith(account.name):
+            ours.append(entry)
+        elif entry.name == account.name and refuse:
+            raise ConnectorError(f"the directory has an account {account.name} that is not ours", permanent=True)
+    return ours
