@@ -28,13 +28,13 @@ def read(instance_id: int, kind: type[S]) -> S:
         Permanent: when there are none, or they cannot be read.
     """
     row = db.session.execute(
-        select(Connection.values, Connection.sealed_secrets).where(Connection.instance_id == instance_id)
+        select(Connection.settings, Connection.sealed_secrets).where(Connection.instance_id == instance_id)
     ).one_or_none()
     db.session.rollback()
     if row is None:
         raise ConnectorError("this instance has no connection; run tempadmin instance connect", permanent=True)
     try:
-        values = json.loads(row.values) | _unsealed(row.sealed_secrets, instance_id, current_runtime())
+        values = json.loads(row.settings) | _unsealed(row.sealed_secrets, instance_id, current_runtime())
         return checked(kind, values)
     except (Unsealable, ValueError, WrongSettings) as error:
         raise ConnectorError(f"this instance's connection cannot be read: {error}", permanent=True) from None
@@ -43,7 +43,7 @@ def read(instance_id: int, kind: type[S]) -> S:
 def put(row: Connection, settings: ConnectorSettings, *, runtime: Runtime) -> None:
     """Write settings into a row, secrets sealed for its instance."""
     values, secrets = split(settings)
-    row.values = json.dumps(values, sort_keys=True)
+    row.settings = json.dumps(values, sort_keys=True)
     row.sealed_secrets = runtime.keys.seal(PURPOSE, json.dumps(secrets).encode(), owner=_owner(row.instance_id))
 
 

@@ -52,7 +52,7 @@ class Connection(Base):
     instance_id: Mapped[int] = mapped_column(
         ForeignKey("virtual_instances.id", ondelete="RESTRICT"), primary_key=True, autoincrement=False
     )
-    values: Mapped[str] = mapped_column(Text)
+    settings: Mapped[str] = mapped_column(Text)
     sealed_secrets: Mapped[str] = mapped_column(Text)
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

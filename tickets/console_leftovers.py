@@ -12,7 +12,7 @@ from scheduler.sections import Section, sections
 from tempadmin.db import db
 from tempadmin.runtime import current_runtime
 from tickets import leftovers
-from tickets.models import Leftover
+from tickets.leftover_model import Leftover
 
 SHOWN = 20
 

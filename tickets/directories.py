@@ -20,7 +20,8 @@ from tempadmin.db import db
 from tempadmin.failpoints import reach
 from tempadmin.runtime import Runtime
 from tickets.astray import MADE, WITH_ACCOUNT
-from tickets.models import TEMPORARY_ADMIN, AccessRequest, Leftover
+from tickets.leftover_model import Leftover
+from tickets.models import TEMPORARY_ADMIN, AccessRequest
 
 AT_ONCE = 500
 

@@ -22,8 +22,9 @@ from tempadmin.errors import Conflict
 from tempadmin.runtime import Runtime
 from tickets.end import end_access
 from tickets.expire import retry_due
+from tickets.leftover_model import Leftover
 from tickets.leftovers import remove_due
-from tickets.models import AccessRequest, Leftover
+from tickets.models import AccessRequest
 from tickets.provision import provision
 from tickets.queries import needs_attention
 from tickets.request import request_access

@@ -20,8 +20,9 @@ from tempadmin.errors import Conflict, Forbidden
 from tempadmin.runtime import Runtime
 from tickets import drill, leftovers, queries
 from tickets.end import end_access
+from tickets.leftover_model import Leftover
 from tickets.machine import locked
-from tickets.models import AccessRequest, Leftover
+from tickets.models import AccessRequest
 from tickets.provision import provision
 from tickets.removal import deprovision
 from tickets.states import EndReason, State

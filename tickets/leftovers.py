@@ -20,7 +20,8 @@ from tempadmin.audit.log import SERVICE, record
 from tempadmin.db import db, lock, transaction
 from tempadmin.failpoints import reach
 from tempadmin.runtime import Runtime
-from tickets.models import AccessRequest, Leftover
+from tickets.leftover_model import Leftover
+from tickets.models import AccessRequest
 from tickets.queries import STUCK_AFTER, STUCK_FAILURES
 from tickets.removal import growing_pause, timeout_of
 from tickets.states import State

@@ -14,7 +14,8 @@ from tempadmin.jobs import Job, jobs
 from tempadmin.outbox.models import OutboxMessage
 from tests.metrics.scraping import scrape
 from tests.world import CONSOLE, World
-from tickets.models import AccessRequest, Leftover
+from tickets.leftover_model import Leftover
+from tickets.models import AccessRequest
 from tickets.refusals import Why
 from tickets.states import State
 

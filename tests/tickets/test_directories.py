@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import select
@@ -18,7 +21,7 @@ from tests.world import World
 from tickets import directories
 from tickets.accounts import account_of
 from tickets.end import end_access
-from tickets.models import Leftover
+from tickets.leftover_model import Leftover
 from tickets.provision import provision
 from tickets.states import EndReason, State
 from tickets.sweep import sweep
@@ -117,10 +120,16 @@ def test_p11_a_late_create_whose_request_has_ended_is_noted_and_goes(world: Worl
     """The directory took longer than twice its time-out, and then would not remove it either."""
     bring(world, scene, State.PROVISIONING)
     connector = world.app.extensions["tempadmin.connectors"][DRILL]
-    real_add = connector.add
+    real_reach = connector.reach
 
-    def late(account: object) -> None:
-        connector.add = real_add
+    @contextmanager
+    def reach(instance_id: int) -> Iterator[object]:
+        with real_reach(instance_id) as directory:
+            directory.add = partial(late, directory.add)
+            yield directory
+
+    def late(real_add: Callable[[object], None], account: object) -> None:
+        connector.reach = real_reach
         end_access(request_id=scene.request_id, reason=EndReason.CANCELLED, actor=scene.actor, runtime=world.runtime)
         world.clock.advance(minutes=1)
         world.app.extensions["tempadmin.jobs"]["removal"].run(world.runtime)
@@ -128,7 +137,7 @@ def test_p11_a_late_create_whose_request_has_ended_is_noted_and_goes(world: Worl
         real_add(account)
         has_fault(world, scene, Fault.DOES_NOTHING)
 
-    connector.add = late
+    connector.reach = reach
     provision(request_id=scene.request_id, runtime=world.runtime)
     db.session.rollback()
     assert db.session.scalars(select(Leftover.why)).all() == ["it was made after its request had ended"]

@@ -18,7 +18,7 @@ def upgrade() -> None:
     op.create_table(
         "connections",
         sa.Column("instance_id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("values", sa.Text(), nullable=False),
+        sa.Column("settings", sa.Text(), nullable=False),
         sa.Column("sealed_secrets", sa.Text(), nullable=False),
         sa.Column("changed_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(
