@@ -1,16 +1,24 @@
-"""Directories for the connectors' contract: what a test does, and sees, behind a connector's back."""
+"""Directories for the connectors' contract: what a test does, and sees, behind a connector's back.
+
+A new kind of connector has a file ``<kind>_directory.py`` beside this one, with a class that begins with ``Drilled``
+(for ``reserve``, and our own row beside each account) and answers for its own system; and a line in ``DIRECTORIES``.
+Then ``test_connector_contract.py`` and ``test_activation_contract.py`` run over it. Its server is started once in a
+test process and serves all tests, so each directory made here begins empty, or under a name of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from sqlalchemy import select, update
 
 from instances.connectors import marker
-from instances.connectors.base import Account, Connector
+from instances.connectors.base import Account, Connector, ConnectorError, Found
 from instances.connectors.drill import DrillConnector
 from instances.connectors.local import BATCH, LocalConnector
+from instances.connectors.remote import Directory as Reached
 from instances.models import DrillAccount, VirtualInstance
 from tempadmin.accounts.models import ADMINISTRATOR, TEMPORARY, SecondFactor, User
 from tempadmin.db import db, transaction
@@ -35,6 +43,17 @@ class Directory(Protocol):
 
     def can_sign_in(self, account: Account) -> bool:
         """Tell whether the account is enabled."""
+        ...
+
+    def lets_in(self, account: Account, secret: str) -> bool:
+        """Tell whether somebody gets in by the account now; where there are passwords: really, with this one."""
+        ...
+
+    def makes_something(self, account: Account, secret: str) -> str | None:
+        """Let an account that is enabled make something there; return what ``made_by`` must name, or ``None``.
+
+        ``None`` where the directory cannot tell who made what.
+        """
         ...
 
     def turn_into_stranger(self, account: Account) -> None:
@@ -80,6 +99,12 @@ class Embedded:
         user = self._read(account)
         return user is not None and user.active
 
+    def lets_in(self, account: Account, secret: str) -> bool:
+        return self.can_sign_in(account)
+
+    def makes_something(self, account: Account, secret: str) -> str | None:
+        return None
+
     def turn_into_stranger(self, account: Account) -> None:
         with transaction():
             db.session.get_one(User, account.user_id).screen_name = account.name + "0"
@@ -105,6 +130,27 @@ class Embedded:
         return db.session.get(User, account.user_id)
 
 
+class Stiff(DrillConnector):
+    """The drill directory; it does not delete what is ``jammed``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jammed: set[str] = set()
+
+    @contextmanager
+    def reach(self, instance_id: int) -> Iterator[Reached]:
+        with super().reach(instance_id) as directory:
+            delete = directory.delete
+
+            def unless_jammed(account: Account, entry: Found) -> None:
+                if account.name in self.jammed:
+                    raise ConnectorError("it does not go")
+                delete(account, entry)
+
+            directory.delete = unless_jammed  # type: ignore[method-assign]
+            yield directory
+
+
 class Drilled(Embedded):
     """The drill directory, healthy; our own row of each account stands beside its entry."""
 
@@ -112,7 +158,11 @@ class Drilled(Embedded):
 
     def __init__(self, world: World, instance: VirtualInstance, temporary: MakeTemporary) -> None:
         super().__init__(world, instance, temporary)
-        self.connector = DrillConnector()
+        self._stiff = Stiff()
+        self.connector = self._stiff
+
+    def jam(self, account: Account) -> None:
+        self._stiff.jammed.add(account.name)
 
     def is_administrator(self, account: Account) -> bool:
         entry = self._entry(account)
@@ -140,7 +190,8 @@ class Drilled(Embedded):
         return db.session.scalars(select(DrillAccount).where(DrillAccount.name == account.name)).first()
 
 
+EMBEDDED = "local"
 DIRECTORIES: dict[str, Callable[[World, VirtualInstance, MakeTemporary], Directory]] = {
-    "local": Embedded,
+    EMBEDDED: Embedded,
     "drill": Drilled,
 }
