@@ -64,7 +64,7 @@ def test_no_file_is_longer_than_250_lines() -> None:
     """A file with more than 250 lines holds two ideas; migrations are exempt, for they are never edited."""
     too_long = {
         short(path): lines
-        for path in files(*PACKAGES, "templates", "tests")
+        for path in files(*PACKAGES, "templates", "tests", "examples")
         if not short(path).startswith("tempadmin/migrations/")
         and (lines := len(path.read_text().splitlines())) > LONGEST
     }
@@ -84,7 +84,7 @@ def test_commit_appears_in_db_alone() -> None:
 
 def test_no_module_has_a_vague_name() -> None:
     """A module is named for its thing, never `utils`, `helpers`, `common` or `services`."""
-    assert [short(path) for path in files(*PACKAGES, "tests") if path.name in VAGUE] == []
+    assert [short(path) for path in files(*PACKAGES, "tests", "examples") if path.name in VAGUE] == []
 
 
 def test_packages_hold_a_docstring_and_init_app_only() -> None:
