@@ -12,7 +12,7 @@ from instances.connectors.drill import DRILL, DrillConnector
 from instances.connectors.local import LocalConnector
 
 EXTENSION = "tempadmin.connectors"
-EXTRAS: dict[str, str] = {}
+EXTRAS: dict[str, str] = {"scim": "instances.connectors.scim.connector:ScimConnector"}
 """Connectors that an installation may lack the library of, by name: where their class is; imported at first use."""
 
 

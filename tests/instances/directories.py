@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Protocol
 
 from sqlalchemy import select, update
@@ -190,8 +191,22 @@ class Drilled(Embedded):
         return db.session.scalars(select(DrillAccount).where(DrillAccount.name == account.name)).first()
 
 
+Make = Callable[[World, VirtualInstance, MakeTemporary], Directory]
+
+
+def _in(file: str, name: str) -> Make:
+    """Make the directory of a file beside this one, which imports this one."""
+
+    def make(world: World, instance: VirtualInstance, temporary: MakeTemporary) -> Directory:
+        kind: Make = getattr(import_module(f"tests.instances.{file}"), name)
+        return kind(world, instance, temporary)
+
+    return make
+
+
 EMBEDDED = "local"
-DIRECTORIES: dict[str, Callable[[World, VirtualInstance, MakeTemporary], Directory]] = {
+DIRECTORIES: dict[str, Make] = {
     EMBEDDED: Embedded,
     "drill": Drilled,
+    "scim": _in("scim_directory", "Scimmed"),
 }

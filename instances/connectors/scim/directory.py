@@ -1,0 +1,165 @@
+"""A product's accounts through SCIM. Which account is ours is decided by what the server shows of it, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+from scim2_models import Email, Name, PatchOperation, User
+
+from instances.connectors import marker
+from instances.connectors.base import Account, ConnectorError, Found
+from instances.connectors.remote import THERE_NO_MORE, Directory
+from instances.connectors.scim.administrators import Administrators, administrators
+from instances.connectors.scim.listing import Listing
+from instances.connectors.scim.probing import steps
+from instances.connectors.scim.protocol import Answer, Refused, Scim, quoted
+from instances.connectors.scim.settings import ScimSettings
+from tempadmin.runtime import current_runtime
+
+CANNOT = frozenset({400, 405, 422, 501})
+"""How servers refuse a change that they never make."""
+
+log = structlog.get_logger()
+
+
+class ScimDirectory(Directory):
+    """One SCIM server, reached for one call."""
+
+    def __init__(self, settings: ScimSettings, instance_id: int, scim: Scim) -> None:
+        self._settings, self._instance_id, self._scim = settings, instance_id, scim
+        self._listing = Listing(scim, attributes=f"userName,{settings.marker_attribute}")
+        self._administrators: Administrators = administrators(settings, scim, self._listing)
+
+    def find(self, account: Account) -> Sequence[Found]:
+        """Return the entries by name and by marker; each is read by its id, for lists are late and leave things out."""
+        name, mark = quoted(account.name), quoted(account.marker)
+        listed = self._listing.search(User, f"userName eq {name}")
+        if listed is None:
+            listed = self._listing.everything(User)
+        elif account.marker:
+            listed += self._listing.search(User, f"{self._settings.marker_attribute} eq {mark}") or []
+        wanted = {str(one["id"]) for one in listed if self._may_be(one, account)}
+        return [found for entry_id in sorted(wanted) if (found := self._found(entry_id)) is not None]
+
+    def add(self, account: Account) -> None:
+        """Make an inactive entry with its marker; the look before it was this connector's, for servers upsert."""
+        try:
+            answer = self._scim.add(_new_user(account, self._settings.marker_attribute))
+        except ConnectorError:
+            if not self.find(account):  # a duplicate, or made all the same: what the look shows is judged
+                raise
+            return
+        entry_id = str(answer.get("id") or "")
+        entry = self._scim.read(User, entry_id) if entry_id else None
+        if entry is not None:
+            self._refuse_unmarked(account, entry_id, entry)
+
+    def empower(self, account: Account, entry: Found) -> None:
+        """Make an entry an administrator's, and see that nobody can use it yet."""
+        user = self._scim.read(User, entry.id) or {}
+        if user.get("active") is not False:
+            self._activate(entry, active=False)
+        self._administrators.take_in(entry.id)
+
+    def enable(self, account: Account, entry: Found, *, secret: str | None, until: datetime) -> None:
+        """Let somebody in by an entry; SCIM knows no time limit."""
+        self._activate(entry, active=True, secret=secret)
+
+    def disable(self, account: Account, entry: Found) -> None:
+        """Let nobody in any more; what cannot be changed must not keep it from being deleted."""
+        try:
+            self._scim.change(User, entry.id, _active(value=False))
+        except Refused as refused:
+            if refused.status not in CANNOT | {404}:
+                raise
+        try:
+            self._administrators.leave_out(entry.id)
+        except ConnectorError as error:
+            log.warning("scim.membership_kept", instance_id=self._instance_id, account=entry.name, why=str(error))
+
+    def delete(self, account: Account, entry: Found) -> None:
+        """Delete an entry."""
+        self._scim.take_away(User, entry.id)
+
+    def listed(self) -> Iterator[Found]:
+        """Yield what carries our marker or begins with the reserved prefix; all users are read for that."""
+        for one in self._listing.everything(User):
+            found = self._as_found(str(one["id"]), one)
+            if found.name.startswith(current_runtime().settings.user_prefix):
+                again = self._found(found.id)
+                if again is not None:
+                    yield again
+            elif found.ours:
+                yield found
+
+    def probe(self) -> Iterator[str]:
+        """Look at all that will be needed."""
+        return steps(self._settings, self._scim, self._listing, self._administrators)
+
+    def _may_be(self, one: Answer, account: Account) -> bool:
+        """Tell whether a listed user may be the account: a filter's answer holds anybody."""
+        request = account.marker.rpartition(".")[0]
+        mark = one.get(self._settings.marker_attribute)
+        by_mark = bool(request) and isinstance(mark, str) and mark.startswith(f"{request}.")
+        return by_mark or one["userName"].casefold() == account.name.casefold()
+
+    def _found(self, entry_id: str) -> Found | None:
+        entry = self._scim.read(User, entry_id)
+        return None if entry is None else self._as_found(entry_id, entry)
+
+    def _as_found(self, entry_id: str, entry: Answer) -> Found:
+        name, mark = str(entry.get("userName", "")), entry.get(self._settings.marker_attribute)
+        if name.casefold().startswith(current_runtime().settings.user_prefix):
+            name = name.casefold()  # RFC 7643, section 4.1.1: userName has no case; and reserved names have none
+        mark = mark if isinstance(mark, str) else None
+        proven = marker.request_in(mark, instance_id=self._instance_id, name=name, keys=current_runtime().keys)
+        return Found(id=entry_id, name=name, marker=mark, ours=proven is not None)
+
+    def _refuse_unmarked(self, account: Account, entry_id: str, entry: Answer) -> None:
+        """Take away at once what was made and could never be proven ours, or stands under another name."""
+        found = self._as_found(entry_id, entry)
+        if found.marker == account.marker and found.name == account.name:
+            return
+        if found.marker == account.marker or found.name == account.name:
+            self._scim.take_away(User, entry_id)
+        if found.marker != account.marker:
+            attribute = self._settings.marker_attribute
+            why = f"the server does not keep {attribute}, by which an account is proven ours; name another attribute"
+            raise ConnectorError(why, permanent=True, setting="marker_attribute")
+        raise ConnectorError(f"the server makes the account under another name: {found.name[:80]!r}", permanent=True)
+
+    def _activate(self, entry: Found, *, active: bool, secret: str | None = None) -> None:
+        changes = [_active(value=active)]
+        if secret is not None:
+            changes.append(PatchOperation[User[Any]](op=PatchOperation.Op.replace_, path="password", value=secret))
+        try:
+            self._scim.change(User, entry.id, *changes)
+        except Refused as refused:
+            if refused.status == 404:
+                raise ConnectorError(THERE_NO_MORE, permanent=True) from None
+            raise
+        user = self._scim.read(User, entry.id) or {}
+        if user.get("active") is not active:
+            state = "active" if active else "inactive"
+            raise ConnectorError(f"the server said that the account is {state} now, and it is not", setting="url")
+
+
+def _active(*, value: bool) -> PatchOperation[Any]:
+    return PatchOperation[User[Any]](op=PatchOperation.Op.replace_, path="active", value=value)
+
+
+def _new_user(account: Account, marker_attribute: str) -> User[Any]:
+    """Return what is sent to make the account; its address is ours, whatever a validator thinks of its domain."""
+    user = User[Any](
+        user_name=account.name,
+        display_name=account.name,
+        name=Name(formatted=account.name, family_name=account.name),
+        active=False,
+    )
+    user.emails = [Email.model_construct(value=account.email)]
+    names = {"externalId": "external_id", "title": "title", "nickName": "nick_name", "userType": "user_type"}
+    setattr(user, names[marker_attribute], account.marker)
+    return user

@@ -1,0 +1,100 @@
+"""What has to be known of a product's SCIM endpoint."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from instances.connectors.http import usable_ca, usable_url
+from instances.connectors.settings import ConnectorSettings, place
+
+SENT_AS_IT_IS = re.compile(r"[!-~]+")
+"""RFC 6750, RFC 6749: what a token or a client's secret consists of."""
+
+MarkerAttribute = Literal["externalId", "title", "nickName", "userType"]
+
+
+class ScimSettings(ConnectorSettings):
+    """Where the endpoint is, how we prove who we are, what makes an account an administrator's."""
+
+    url: str = place(title="Address", description="The SCIM base address, e.g. https://product.example/scim/v2")
+    token: SecretStr | None = Field(None, title="Bearer token", description="Or the four of client credentials.")
+    token_url: str | None = Field(None, title="Token address", description="Where client credentials get a token.")
+    client_id: str | None = Field(None, title="Client ID")
+    client_secret: SecretStr | None = Field(None, title="Client secret")
+    scope: str | None = Field(None, title="Scope", description="What to ask a token for; most servers need none.")
+    administrator_group: str | None = Field(
+        None, title="Administrators' group", description="Its display name or its id; its members are administrators."
+    )
+    administrator_role: str | None = Field(
+        None, title="Administrator's role", description="Or the value in `roles` that makes an administrator."
+    )
+    marker_attribute: MarkerAttribute = Field(
+        "externalId",
+        title="Attribute for our marker",
+        description="Another one where the server does not keep externalId.",
+    )
+    ca_file: str | None = Field(
+        None, title="Certificates to trust", description="PEM text; instead of those that the system trusts."
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("url", "token_url")
+    @classmethod
+    def _usable_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(usable_url(value))
+        if parts.query or parts.fragment:
+            raise ValueError("an address here ends with its path, without ? and #")
+        return value.rstrip("/")
+
+    @field_validator("token", "client_secret")
+    @classmethod
+    def _sendable(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not SENT_AS_IT_IS.fullmatch(value.get_secret_value()):
+            raise ValueError("it holds a blank, or a character that cannot be sent")
+        return value
+
+    @field_validator("ca_file")
+    @classmethod
+    def _usable_ca(cls, value: str | None) -> str | None:
+        return None if value is None else usable_ca(value)
+
+    @model_validator(mode="after")
+    def _one_way_each(self) -> Self:
+        client = {"token_url": self.token_url, "client_id": self.client_id, "client_secret": self.client_secret}
+        missing = [name for name, value in client.items() if value is None]
+        if self.token is not None and len(missing) < len(client):
+            _refuse("token", "give the token, or token_url, client_id and client_secret; not both")
+        if self.token is None and missing:
+            name = "token" if len(missing) == len(client) else missing[0]
+            _refuse(name, "give the token, or token_url, client_id and client_secret")
+        if self.scope is not None and self.token is not None:
+            _refuse("scope", "a token that is given already has its scope")
+        if (self.administrator_group is None) == (self.administrator_role is None):
+            _refuse("administrator_group", "give the administrators' group, or the administrator's role")
+        return self
+
+    def secrets(self) -> list[str]:
+        """Return what no message may repeat."""
+        return [secret.get_secret_value() for secret in (self.token, self.client_secret) if secret is not None]
+
+    @property
+    def secret_setting(self) -> str:
+        """Name the setting that proves who we are."""
+        return "client_secret" if self.token is None else "token"
+
+
+def _refuse(name: str, why: str) -> None:
+    """Say of one field what is wrong with all of them together."""
+    problem = InitErrorDetails(type=PydanticCustomError("settings", "{why}", {"why": why}), loc=(name,), input=None)
+    raise ValidationError.from_exception_data("ScimSettings", [problem])
