@@ -23,7 +23,7 @@ from tempadmin.db import db, is_outage, lock, retried_once, transaction
 from tempadmin.errors import Conflict, Forbidden
 from tempadmin.failpoints import reach
 from tempadmin.runtime import Runtime
-from tickets import attention, policy, queries, removal
+from tickets import attention, policy, queries, removal, removal_outcome
 from tickets.accounts import account_of
 from tickets.machine import locked
 from tickets.models import AccessRequest
@@ -169,7 +169,7 @@ def _note(request_id: int, asked: _Look, *, acting: Acting, reason: str, there: 
         gone = there is False and asked.counts
         _record("access.removed_by_hand", request, acting.actor, now, reason=reason, verified=gone)
         if gone:
-            removal.finish([request], now=now)
+            removal_outcome.finish([request], now=now)
         elif there is False:
             request.next_attempt_at = request.attempt_deadline or now
 
@@ -182,7 +182,7 @@ def _judge(request_id: int, asked: _Look, *, there: bool | None, runtime: Runtim
         if request.state != State.ENDING or request.removed_by_hand_at is None:
             return False
         if there is False and asked.counts:
-            removal.finish([request], now=now)
+            removal_outcome.finish([request], now=now)
             return True
         if there is False:
             request.next_attempt_at = request.attempt_deadline or now

@@ -18,7 +18,7 @@ from tempadmin.audit.log import Actor, record
 from tempadmin.db import after_commit, db, retried_once, transaction
 from tempadmin.errors import Conflict
 from tempadmin.runtime import Runtime
-from tickets import announcements, removal, tokens
+from tickets import announcements, removal, removal_outcome, tokens
 from tickets.machine import locked, locked_all, move_all
 from tickets.models import PENDING, VOID, AccessRequest, Extension
 from tickets.states import OPEN, EndReason, State
@@ -101,7 +101,7 @@ def end_together(
         record("access.ending", instance_id=one.instance_id, actor=actor, at=now, request_id=one.id, reason=reason)
     announcements.tell_over(requests, was, now=now)
     never_made = [request for request in requests if request.create_attempts == 0]
-    removal.finish(never_made, now=now)
+    removal_outcome.finish(never_made, now=now)
     if promptly:
         _remove_after_commit([request.id for request in requests if request not in never_made])
 

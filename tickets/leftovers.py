@@ -23,7 +23,8 @@ from tempadmin.runtime import Runtime
 from tickets.leftover_model import Leftover
 from tickets.models import AccessRequest
 from tickets.queries import STUCK_AFTER, STUCK_FAILURES
-from tickets.removal import growing_pause, timeout_of
+from tickets.removal import timeout_of
+from tickets.removal_outcome import growing_pause
 from tickets.states import State
 
 BATCH = 200

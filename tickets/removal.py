@@ -1,15 +1,14 @@
-"""One attempt to remove a batch of accounts, and what becomes of each request (P11).
+"""One attempt to remove a batch of accounts (P11); what becomes of each request is ``removal_outcome``'s.
 
 An attempt has three steps, and whoever dies between two of them leaves a removal that is due again: the claim is
-committed, the directory called, its answer committed. Never is *done* said before the account was read back as gone,
-and that after the last create returned or could no longer take effect (design §2, *a late create*).
+committed, what comes before (``before_removal``) is done and the directory called, the answer is committed. Never is
+*done* said before the account was read back as gone, and that after the last create returned or could no longer take
+effect (design §2, *a late create*).
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -17,34 +16,19 @@ from sqlalchemy import ColumnElement, or_, select, update
 
 from instances.connectors.base import Account, ConnectorError
 from instances.connectors.registry import connector_for
-from tempadmin.audit.log import SERVICE, record
-from tempadmin.db import db, is_outage, retried_once, transaction
+from tempadmin.db import db, retried_once, transaction
 from tempadmin.failpoints import reach
 from tempadmin.runtime import Runtime, current_runtime
+from tickets import before_removal
 from tickets.accounts import account
 from tickets.batches import leaving_room
-from tickets.machine import locked_all, move_all
 from tickets.models import AccessRequest
+from tickets.removal_outcome import FIRST_PAUSE, NO_WORD, Removal, Said, settle_all
 from tickets.states import State
 
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(hours=1)
 WITHOUT_CONNECTOR = 50
-NO_WORD = "nothing is known of what became of it"
-UNREADABLE = "this request cannot be read; run tempadmin doctor"
 
 log = structlog.get_logger()
-
-Said = Mapping[int, str | None]
-"""What a directory said, by request: why an account is not known to be gone, or ``None`` when it is."""
-
-
-@dataclass(frozen=True)
-class _Removal:
-    request_id: int
-    account: Account | None
-    """``None`` when the row names none: somebody changed it by hand."""
-    counts: bool
-    """Whether a read-back made from now on proves the end: no create can take effect any more."""
 
 
 def deprovision(*, request_id: int, runtime: Runtime) -> bool:
@@ -86,14 +70,9 @@ def attempt(name: str, which: ColumnElement[bool], runtime: Runtime, *, wait: bo
     if not removals:
         return 0, 0
     with leaving_room(unless=len(removals) == 1):
-        said = _ask(name, removals)
-    return len(removals), _settle_all(removals, said, runtime)
-
-
-def growing_pause(failures: int) -> timedelta:
-    """Return how long to wait after so many failures: from 5 s to an hour, jittered (P11)."""
-    pause: timedelta = min(FIRST_PAUSE * 2 ** min(failures - 1, 12), LONGEST_PAUSE)
-    return pause * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load, hides nothing
+        unfinished = before_removal.do_all([removal.request_id for removal in removals], runtime)
+        said = {one: word or unfinished.get(one) for one, word in _ask(name, removals).items()}
+    return len(removals), settle_all(removals, said, runtime)
 
 
 def timeout_of(name: str) -> timedelta:
@@ -118,23 +97,8 @@ def due(now: datetime, name: str | None = None) -> ColumnElement[bool]:
     return is_due if name is None else is_due & (AccessRequest.connector == name)
 
 
-def finish(requests: Sequence[AccessRequest], *, now: datetime) -> None:
-    """Call locked requests ended in the open transaction: nothing is left of them."""
-    move_all(requests, State.ENDED, now=now, ended_at=now, next_attempt_at=None, attempt_deadline=None, last_error=None)
-    for request in requests:
-        record(
-            "access.ended",
-            instance_id=request.instance_id,
-            actor=SERVICE,
-            at=now,
-            request_id=request.id,
-            reason=request.end_reason,
-            account=request.account_name,
-        )
-
-
 @retried_once
-def _claim(which: ColumnElement[bool], lasts: timedelta, size: int, runtime: Runtime, *, wait: bool) -> list[_Removal]:
+def _claim(which: ColumnElement[bool], lasts: timedelta, size: int, runtime: Runtime, *, wait: bool) -> list[Removal]:
     """Take the next attempt of what is due; whoever else looks meanwhile finds it not due.
 
     No moment is read here: one row that cannot be read must not keep the others of its batch (S36).
@@ -156,10 +120,10 @@ def _claim(which: ColumnElement[bool], lasts: timedelta, size: int, runtime: Run
             AccessRequest.account_email,
         )
         rows = session.execute(taken, execution_options={"synchronize_session": False})
-        return [_Removal(row[0], account(*row), row[0] in counts) for row in rows]
+        return [Removal(row[0], account(*row), row[0] in counts) for row in rows]
 
 
-def _ask(name: str, removals: Sequence[_Removal]) -> Said:
+def _ask(name: str, removals: Sequence[Removal]) -> Said:
     """Have a directory remove accounts, outside any transaction."""
     accounts = [removal.account for removal in removals if removal.account is not None]
     if len(accounts) == 1:
@@ -189,62 +153,3 @@ def _ask_for_one(name: str, one: Account) -> Said:
         log.exception("removal.failed", request_id=one.request_id)
         return {one.request_id: type(error).__name__}
     return {one.request_id: None}
-
-
-def _settle_all(removals: Sequence[_Removal], said: Said, runtime: Runtime) -> int:
-    """Commit what the directory said of a batch; where a row spoils that, of each alone. Return how many ended."""
-    try:
-        return _settle(removals, said, runtime)
-    except Exception as error:
-        if is_outage(error):
-            raise
-        if len(removals) > 1:
-            return sum(_settle_all([removal], said, runtime) for removal in removals)
-        log.exception("removal.not_settled", request_id=removals[0].request_id)
-        _set_aside(removals[0].request_id, runtime)
-        return 0
-
-
-@retried_once
-def _settle(removals: Sequence[_Removal], said: Said, runtime: Runtime) -> int:
-    gone: list[AccessRequest] = []
-    with transaction(as_service=True):
-        requests = locked_all([removal.request_id for removal in removals])
-        now = runtime.now()
-        for removal in removals:
-            request = requests.get(removal.request_id)
-            if request is None or request.state != State.ENDING:
-                continue
-            error = said.get(request.id, NO_WORD)
-            if error is not None:
-                _postpone(request, error=error, now=now)
-            elif not removal.counts:
-                request.next_attempt_at = request.attempt_deadline or now
-            else:
-                gone.append(request)
-        finish(gone, now=now)
-    return len(gone)
-
-
-def _postpone(request: AccessRequest, *, error: str, now: datetime) -> None:
-    request.removal_failures += 1
-    request.last_error = error[:300]
-    request.next_attempt_at = now + growing_pause(request.removal_failures)
-    record(
-        "access.removal_failed",
-        instance_id=request.instance_id,
-        actor=SERVICE,
-        at=now,
-        request_id=request.id,
-        error=request.last_error,
-        failures=request.removal_failures,
-    )
-
-
-def _set_aside(request_id: int, runtime: Runtime) -> None:
-    """Look at a request that cannot be read again after the longest pause: a person has to mend its row (S36)."""
-    with transaction(as_service=True) as session:
-        ending = update(AccessRequest).where(AccessRequest.id == request_id, AccessRequest.state == State.ENDING)
-        counted = {"removal_failures": AccessRequest.removal_failures + 1, "last_error": UNREADABLE}
-        later = ending.values(next_attempt_at=runtime.now() + LONGEST_PAUSE, **counted)
-        session.execute(later, execution_options={"synchronize_session": False})

@@ -14,7 +14,7 @@ from tests.world import World
 from tickets.end import end_access
 from tickets.expire import retry_due
 from tickets.models import AccessRequest
-from tickets.removal import growing_pause
+from tickets.removal_outcome import growing_pause
 from tickets.states import EndReason, State
 
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
