@@ -7,21 +7,43 @@ Collected first and written last, each chain's head is locked for an instant onl
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import groupby
 from typing import Any, cast
 
 from flask import Flask
-from sqlalchemy import insert
+from sqlalchemy import Connection, Executable, Table, bindparam, insert, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from tempadmin.audit.chain import GENESIS, seal
 from tempadmin.audit.models import AuditEvent, AuditHead
-from tempadmin.db import after_commit, db, lock_or_make_all
+from tempadmin.db import after_commit, db
 from tempadmin.runtime import application, current_runtime
 
 COLLECTED, NEWEST = "audit_events", "tempadmin.newest_event"
+
+_EVENTS, _HEADS = (cast(Table, model.__table__) for model in (AuditEvent, AuditHead))
+_INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+
+
+def _locking(dialect: str, chains: Sequence[Any]) -> Executable:
+    """Build the statement that makes the missing heads of chains, and locks and returns all: no rival comes between."""
+    new = _INSERTS[dialect](_HEADS).values([{"instance_id": chain, "number": 0, "hash": GENESIS} for chain in chains])
+    # An UPDATE of the key to itself changes nothing, and locks.
+    locked = new.on_conflict_do_update(index_elements=["instance_id"], set_={"instance_id": new.excluded.instance_id})
+    return cast(Executable, locked.returning(*_HEADS.columns))
+
+
+# Built once: nearly every change writes into one chain, and building a statement costs more than sending it.
+LOCK_HEAD = {dialect: _locking(dialect, [bindparam("chain")]) for dialect in _INSERTS}
+MOVE_HEAD = (
+    update(_HEADS)
+    .where(_HEADS.c.instance_id == bindparam("chain"))
+    .values(number=bindparam("last_number"), hash=bindparam("last_hash"))
+)
+ADD_EVENTS = insert(_EVENTS).returning(_EVENTS.c.id, _EVENTS.c.hash)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +67,22 @@ class _Entry:
     at: datetime
     request_id: int | None
     details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class _Link:
+    """An event on its way into the table, as the chain covers it."""
+
+    instance_id: int
+    number: int
+    occurred_at: datetime
+    event: str
+    actor_id: int | None
+    actor_name: str
+    request_id: int | None
+    details: str
+    previous_hash: str
+    hash: str = ""
 
 
 def record(
@@ -94,31 +132,41 @@ def write_collected(session: Session) -> None:
     session.flush()
     if not entries:
         return
-    keys = current_runtime().keys
-    rows: list[dict[str, Any]] = []
-    # In one statement: an import begins a thousand chains in one transaction.
+    keys, connection = current_runtime().keys, session.connection()
     chains = sorted({entry.instance_id for entry in entries})
-    heads = lock_or_make_all(AuditHead, chains, number=0, hash=GENESIS)
-    for instance_id, group in groupby(sorted(entries, key=lambda one: one.instance_id), lambda one: one.instance_id):
-        head = heads[instance_id]
-        for entry in group:
-            values = {
-                "instance_id": instance_id,
-                "number": head.number + 1,
-                "occurred_at": entry.at,
-                "event": entry.event,
-                "actor_id": entry.actor.id,
-                "actor_name": entry.actor.name,
-                "request_id": entry.request_id,
-                "details": json.dumps(entry.details, sort_keys=True, ensure_ascii=False),
-                "previous_hash": head.hash,
-            }
-            rows.append({**values, "hash": seal(AuditEvent(**values), keys)})
-            head.number, head.hash = head.number + 1, rows[-1]["hash"]
-    inserted = session.execute(insert(AuditEvent).returning(AuditEvent.id, AuditEvent.hash), rows)
+    heads = _locked_heads(connection, chains)
+    rows: list[dict[str, Any]] = []
+    for entry in sorted(entries, key=lambda one: one.instance_id):
+        number, hash_before = heads[entry.instance_id]
+        link = _Link(
+            instance_id=entry.instance_id,
+            number=number + 1,
+            occurred_at=entry.at,
+            event=entry.event,
+            actor_id=entry.actor.id,
+            actor_name=entry.actor.name,
+            request_id=entry.request_id,
+            details=json.dumps(entry.details, sort_keys=True, ensure_ascii=False),
+            previous_hash=hash_before,
+        )
+        link.hash = seal(link, keys)
+        heads[entry.instance_id] = link.number, link.hash
+        rows.append(vars(link))
+    inserted = connection.execute(ADD_EVENTS, rows)
     app, newest = application(), max((event_id, digest) for event_id, digest in inserted)
-    session.flush()
+    moved = [{"chain": chain, "last_number": heads[chain][0], "last_hash": heads[chain][1]} for chain in chains]
+    connection.execute(MOVE_HEAD, moved)
     after_commit(lambda: app.extensions.__setitem__(NEWEST, newest))
+
+
+def _locked_heads(connection: Connection, chains: Sequence[int]) -> dict[int, tuple[int, str]]:
+    """Lock the heads of chains by ascending instance id; return number and hash of each one's last event."""
+    dialect = connection.dialect.name
+    if len(chains) == 1:
+        found = connection.execute(LOCK_HEAD[dialect], {"chain": chains[0]})
+    else:  # in one statement: an import begins a thousand chains in one transaction
+        found = connection.execute(_locking(dialect, chains))
+    return {head.instance_id: (head.number, head.hash) for head in found}
 
 
 def newest_written(app: Flask) -> tuple[int, str] | None:

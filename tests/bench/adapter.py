@@ -27,7 +27,7 @@ ACCESS = re.compile(r"/access/[\w-]{20,}")
 FORM_TYPE = "application/x-www-form-urlencoded"
 
 
-class TempAdmin(Adapter):  # type: ignore[misc]
+class TempAdmin(Adapter):
     """Two workers as ``tempadmin serve`` starts them, the scheduler inside, every promise on."""
 
     name = "tempadmin"
