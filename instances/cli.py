@@ -6,11 +6,12 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 from sqlalchemy import select
 
-from instances import directory, importing, inviting, queries, registry
+from instances import connecting_cli, directory, importing, inviting, queries, registry
 from instances.demo import demo
 from instances.hosts import instance_url
 from instances.models import VirtualInstance
@@ -37,7 +38,7 @@ def register(group: click.Group) -> None:
 
 @click.group()
 def instance() -> None:
-    """Create, list, import and archive virtual instances."""
+    """Create, connect, list, import and archive virtual instances."""
 
 
 @instance.command("create")
@@ -46,16 +47,59 @@ def instance() -> None:
 @click.option("--name", required=True, help="The name that people read.")
 @click.option("--host", help="The host name on which the instance answers.")
 @click.option("--default", "is_default", is_flag=True, help="The operator's own instance, at base_url; exactly one.")
-def create(runtime: Runtime, web_id: str, name: str, host: str | None, *, is_default: bool) -> None:
-    """Create an instance."""
+@click.option(
+    "--connector", default="local", help="Where its accounts are kept: scim, ldap, postgresql (default: here)."
+)
+@connecting_cli.settings_option
+@connecting_cli.without_trying_option
+def create(
+    runtime: Runtime,
+    web_id: str,
+    name: str,
+    host: str | None,
+    *,
+    is_default: bool,
+    connector: str,
+    file: Path | None,
+    without_trying: bool,
+) -> None:
+    """Create an instance; with --connector it is connected to its product's directory, or not created at all."""
     if is_default == (host is not None):
         raise click.UsageError("give --host for a customer's instance, or --default for your own")
+    if is_default and connector != "local":
+        raise click.UsageError("nobody gets an account on the default instance, so it is connected to nothing")
     if host is None:
         registry.create_default(web_id=web_id, name=name, actor=OPERATOR, runtime=runtime)
     else:
-        registry.create_instance(web_id=web_id, name=name, host=host, actor=OPERATOR, runtime=runtime)
+        facts: dict[str, Any] = {"web_id": web_id, "name": name, "host": host, "actor": OPERATOR, "runtime": runtime}
+        connecting_cli.create(connector, file, try_first=not without_trying, **facts)
     row = db.session.scalars(select(VirtualInstance).where(VirtualInstance.web_id == web_id)).one()
     click.echo(f"{row.name} answers at {instance_url(row, runtime.settings)}")
+
+
+@instance.command("connect")
+@with_app
+@click.argument("web_id")
+@click.option("--connector", required=True, help="scim, ldap, postgresql; or local: accounts are kept here again.")
+@connecting_cli.settings_option
+@connecting_cli.without_trying_option
+def connect(runtime: Runtime, web_id: str, connector: str, *, file: Path | None, without_trying: bool) -> None:
+    """Connect an instance to its product's directory, or change how.
+
+    The directory is tried first, and nothing is saved unless all of it went well. A secret that is not given stays as
+    it is while the directory is the same. Without --settings only secrets from the environment change.
+    """
+    facts: dict[str, Any] = {"web_id": web_id, "actor": OPERATOR, "runtime": runtime}
+    connecting_cli.connect(connector, file, try_first=not without_trying, **facts)
+    click.echo(f"{web_id} is connected ({connector}).")
+
+
+@instance.command("settings")
+@with_app
+@click.argument("connector")
+def settings(_runtime: Runtime, connector: str) -> None:
+    """Print the settings of a connector as a TOML file: what each means, and its default."""
+    click.echo(connecting_cli.template(connector))
 
 
 @instance.command("list")

@@ -20,6 +20,7 @@ from tickets import (
     jobs,
     listing,
     metrics,
+    moving,
     notices,
     portal,
     refusals,
@@ -47,4 +48,5 @@ def init_app(app: Flask) -> None:
     invariants.init_app(app)
     anew.init_app(app)
     metrics.init_app(app)
+    moving.init_app(app)
     refusals.init_app(app)

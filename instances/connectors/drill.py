@@ -127,6 +127,11 @@ class _DrillDirectory(Directory):
         reserved = or_(DrillAccount.name.istartswith(prefix, autoescape=True), DrillAccount.marker.is_not(None))
         yield from _entries(self._instance_id, reserved)
 
+    def probe(self) -> Iterator[str]:
+        """See whether it answers."""
+        self._answer()
+        yield "The drill directory answers."
+
     def _answer(self) -> Fault | None:
         """Return the fault that a directory which answers at all has now."""
         if in_transaction():

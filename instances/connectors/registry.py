@@ -26,6 +26,11 @@ def connectors(app: Flask) -> dict[str, Connector]:
     return cast("dict[str, Connector]", app.extensions[EXTENSION])
 
 
+def kinds() -> list[str]:
+    """Return the names of what an instance can be connected by: the embedded one first, the one for drills not."""
+    return ["local", *sorted((connectors(current_app).keys() | EXTRAS.keys()) - {"local", DRILL})]
+
+
 def connector_for(name: str) -> Connector:
     """Return a connector.
 

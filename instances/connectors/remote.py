@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
+from instances import connections
 from instances.connectors import marker
 from instances.connectors.base import Account, ConnectorError, Entry, Found
 from instances.connectors.local import LocalConnector, refuse_stranger
@@ -90,27 +92,24 @@ class RemoteConnector(ABC):
             When there are none, or it does not answer.
         """
 
+    def open(self, settings: Any, instance_id: int) -> AbstractContextManager[Directory]:
+        """Reach a directory by settings of this connector that need not be stored; raises as ``reach``.
+
+        Whoever has settings says how; without any there is one directory for each instance.
+        """
+        return self.reach(instance_id)
+
     def create(self, account: Account, *, still_wanted: Callable[[], None]) -> None:
-        """As ``Connector.create``: look, make, look again; whatever was made beside it goes at once."""
+        """As ``Connector.create``."""
         self._reserved.create(account, still_wanted=still_wanted)
-        with self.reach(account.instance_id) as directory:
-            if not _ours(directory, account):
-                still_wanted()
-                directory.add(account)
-            made = _ours(directory, account)
-            first = next((entry for entry in made if entry.name == account.name), None)
-            for entry in made:
-                if first is None or entry.id != first.id:
-                    _take_away(directory, account, entry)
-            if first is None:
-                raise ConnectorError("the directory says that it made the account, and it is not there")
-            directory.empower(account, first)
+        with self._reached(account.instance_id) as directory:
+            make(directory, account, still_wanted=still_wanted)
 
     def activate(
         self, account: Account, *, secret: str | None, until: datetime, still_wanted: Callable[[], None]
     ) -> None:
         """As ``Connector.activate``."""
-        with self.reach(account.instance_id) as directory:
+        with self._reached(account.instance_id) as directory:
             entry = next((one for one in _ours(directory, account) if one.name == account.name), None)
             if entry is None:
                 raise ConnectorError(THERE_NO_MORE, permanent=True)
@@ -119,19 +118,19 @@ class RemoteConnector(ABC):
 
     def made_by(self, account: Account) -> Sequence[str]:
         """As ``Connector.made_by``."""
-        with self.reach(account.instance_id) as directory:
+        with self._reached(account.instance_id) as directory:
             return [made for entry in _ours(directory, account) for made in directory.made_by(account, entry)]
 
     def exists(self, account: Account) -> bool:
         """Read back whether anything is there that is ours or has the exact name."""
-        with self.reach(account.instance_id) as directory:
+        with self._reached(account.instance_id) as directory:
             there = bool(_ours(directory, account, refuse=False))
         return there or self._reserved.exists(account)
 
     def remove(self, account: Account) -> None:
         """As ``Connector.remove``: every entry that is ours goes, whatever the directory calls it."""
         refuse_stranger(account)
-        with self.reach(account.instance_id) as directory:
+        with self._reached(account.instance_id) as directory:
             for entry in _ours(directory, account):
                 _take_away(directory, account, entry)
             if _ours(directory, account):
@@ -144,8 +143,17 @@ class RemoteConnector(ABC):
 
     def listed(self, instance_id: int) -> Iterator[Found]:
         """As ``Connector.listed``."""
-        with self.reach(instance_id) as directory:
+        with self._reached(instance_id) as directory:
             yield from directory.listed()
+
+    @contextmanager
+    def _reached(self, instance_id: int) -> Iterator[Directory]:
+        """Reach a directory; whatever it answers, no error repeats a stored secret (P12)."""
+        try:
+            with self.reach(instance_id) as directory:
+                yield directory
+        except ConnectorError as error:
+            raise connections.without_secrets(error, instance_id) from None
 
     def _error_of_removing(self, account: Account) -> ConnectorError | None:
         try:
@@ -153,6 +161,21 @@ class RemoteConnector(ABC):
         except ConnectorError as error:
             return error
         return None
+
+
+def make(directory: Directory, account: Account, *, still_wanted: Callable[[], None]) -> None:
+    """Look, make, look again, give it its rights; whatever was made beside it goes at once."""
+    if not _ours(directory, account):
+        still_wanted()
+        directory.add(account)
+    made = _ours(directory, account)
+    first = next((entry for entry in made if entry.name == account.name), None)
+    for entry in made:
+        if first is None or entry.id != first.id:
+            _take_away(directory, account, entry)
+    if first is None:
+        raise ConnectorError("the directory says that it made the account, and it is not there")
+    directory.empower(account, first)
 
 
 def _take_away(directory: Directory, account: Account, entry: Found) -> None:

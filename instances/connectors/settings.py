@@ -7,12 +7,14 @@ shown; fields made by ``place()`` say where the directory is, and cannot change 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar, get_args
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 PLACE = "place"
+MASK = "***"
 
 S = TypeVar("S", bound="ConnectorSettings")
 
@@ -54,7 +56,7 @@ def checked(kind: type[S], values: Mapping[str, object]) -> S:
         return kind.model_validate(dict(values))
     except ValidationError as error:
         problems = {
-            ".".join(map(str, one["loc"])) or "settings": one["msg"] for one in error.errors(include_input=False)
+            ".".join(map(str, one["loc"])) or "settings": _said(one) for one in error.errors(include_input=False)
         }
         raise WrongSettings(problems) from None
 
@@ -63,3 +65,26 @@ def split(settings: ConnectorSettings) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the plain values and the secrets apart, both fit for JSON."""
     secrets = {name: value.get_secret_value() for name, value in settings if isinstance(value, SecretStr)}
     return json.loads(settings.model_dump_json(exclude=set(secrets))), secrets
+
+
+def secret_names(kind: type[ConnectorSettings]) -> Iterator[str]:
+    """Yield the names of the fields that hold secrets."""
+    return (name for name, field in kind.model_fields.items() if _holds(field.annotation, SecretStr))
+
+
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """Return a text without secrets, also where they are written as in an address or in JSON (P12)."""
+    written = {form for one in secrets if one for form in (one, quote(one), quote(one, safe=""), json.dumps(one)[1:-1])}
+    for form in sorted(written, key=len, reverse=True):
+        text = text.replace(form, MASK)
+    return text
+
+
+def _said(error: Any) -> str:
+    """Say what is wrong with a value, without the value: it may be secret, though it was typed into another field."""
+    words = {"missing": "is missing", "extra_forbidden": "there is no such setting"}
+    return words.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
+
+
+def _holds(annotation: Any, wanted: type) -> bool:
+    return annotation is wanted or any(_holds(part, wanted) for part in get_args(annotation))

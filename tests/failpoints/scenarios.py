@@ -9,6 +9,7 @@ from tests.failpoints import (  # each fills the list
     straight_way,  # noqa: F401
     their_accesses,  # noqa: F401
     their_accounts,  # noqa: F401
+    their_connections,  # noqa: F401
     their_instances,  # noqa: F401
     their_jobs,  # noqa: F401
     their_remnants,  # noqa: F401
