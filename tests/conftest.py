@@ -109,6 +109,13 @@ def need_postgresql() -> None:
         pytest.skip("PostgreSQL is not installed")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _servers_end() -> Iterator[None]:
+    """End the servers that were started at their first use."""
+    yield
+    postgresql.until_the_end.close()
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[postgresql.Cluster]:
     """A throw-away PostgreSQL server of this test process."""

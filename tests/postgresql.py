@@ -12,13 +12,16 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import psycopg
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres")) if Path("/usr/lib/postgresql").exists() else []
 START_SECONDS = 30
+
+until_the_end = ExitStack()
+"""What is started once in a test process, at its first use; closed when its last test has run."""
 
 
 class Cluster:
@@ -58,6 +61,11 @@ class RunningCluster(Cluster):
         super().__init__(port, user)
         self._command, self._folder = command, folder
         self._server = self._start()
+
+    @property
+    def folder(self) -> Path:
+        """Where its log lies, and its Unix socket."""
+        return self._folder
 
     def restart_immediately(self) -> None:
         """Have it crash, as ``pg_ctl restart -m immediate`` does, and recover; what it acknowledged is still there."""
@@ -105,8 +113,11 @@ def available() -> bool:
 
 
 @contextmanager
-def cluster(*, fsync: str = "off") -> Iterator[RunningCluster]:
-    """Start a cluster; end it by its own process id. Nothing in it must outlive a test: only a bench wants fsync."""
+def cluster(*, fsync: str = "off", hba: str | None = None, **changes: str) -> Iterator[RunningCluster]:
+    """Start a cluster; end it by its own process id. Nothing in it must outlive a test: only a bench wants fsync.
+
+    Everybody is trusted, unless ``hba`` says otherwise; more of the server's settings may be given by their names.
+    """
     programs = PROGRAMS[-1].parent
     folder = Path(tempfile.mkdtemp(prefix="tempadmin-pg-"))
     as_user: list[str] = []
@@ -116,6 +127,8 @@ def cluster(*, fsync: str = "off") -> Iterator[RunningCluster]:
     data = folder / "data"
     initdb = [str(programs / "initdb"), "-D", str(data), "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync"]
     subprocess.run([*as_user, *initdb, "--locale=C.UTF-8"], check=True, capture_output=True, cwd=folder)
+    if hba is not None:
+        (data / "pg_hba.conf").write_text(hba)
     port = _free_port()
     settings = {
         "listen_addresses": "127.0.0.1",
@@ -125,6 +138,7 @@ def cluster(*, fsync: str = "off") -> Iterator[RunningCluster]:
         "autovacuum": fsync,  # no test lives long enough to need it
         "max_connections": "300",
         "shared_buffers": "64MB",
+        **changes,
     }
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     command = [*as_user, str(programs / "postgres"), "-D", str(data), *options]

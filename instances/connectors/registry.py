@@ -12,7 +12,10 @@ from instances.connectors.drill import DRILL, DrillConnector
 from instances.connectors.local import LocalConnector
 
 EXTENSION = "tempadmin.connectors"
-EXTRAS: dict[str, str] = {"scim": "instances.connectors.scim.connector:ScimConnector"}
+EXTRAS: dict[str, str] = {
+    "postgresql": "instances.connectors.postgresql.connector:PostgresqlConnector",
+    "scim": "instances.connectors.scim.connector:ScimConnector",
+}
 """Connectors that an installation may lack the library of, by name: where their class is; imported at first use."""
 
 

@@ -208,5 +208,6 @@ EMBEDDED = "local"
 DIRECTORIES: dict[str, Make] = {
     EMBEDDED: Embedded,
     "drill": Drilled,
+    "postgresql": _in("postgresql_directory", "Roles"),
     "scim": _in("scim_directory", "Scimmed"),
 }

@@ -1,0 +1,1 @@
+"""The connector of PostgreSQL servers: an account is a role."""

@@ -1,0 +1,160 @@
+"""A connection to a PostgreSQL server on which nothing lasts longer than the call that it serves.
+
+The server is told to give up by itself, and is not waited for when it does not: it may be stopped, or be another than
+it says.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import tempfile
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any, LiteralString, Self
+
+import psycopg
+from psycopg import sql
+from psycopg.pq import TransactionStatus
+
+from instances.connectors.base import ConnectorError
+from instances.connectors.postgresql import errors
+from instances.connectors.postgresql.settings import DISABLE, PostgresqlSettings
+
+CONNECT_SECONDS = 3
+STATEMENT_MS, LOCK_MS, IDLE_MS = 4_000, 1_500, 10_000
+OPTIONS = {
+    "statement_timeout": STATEMENT_MS,
+    "lock_timeout": LOCK_MS,
+    "idle_in_transaction_session_timeout": IDLE_MS,
+    "default_transaction_read_only": "off",
+    "client_min_messages": "error",
+    "search_path": "",
+}
+
+Statement = LiteralString | sql.SQL | sql.Composed
+Rows = list[tuple[Any, ...]]
+
+
+class Line(psycopg.Connection[tuple[Any, ...]]):
+    """A connection; each of its statements is a transaction unless one was begun."""
+
+    to: PostgresqlSettings
+    until: float = 0.0
+    """Past this moment (of the monotonic clock) no answer is waited for."""
+    since: float = 0.0
+    """When it was opened."""
+
+    @classmethod
+    def open(cls, settings: PostgresqlSettings, *, until: float, database: str | None = None) -> Self:
+        """Connect, to another database of the server where one is named.
+
+        Raises
+        ------
+        ConnectorError
+            When that did not come about, whatever the reason.
+        """
+        wanted = database or settings.database
+        try:
+            with _trusted(settings) as root:
+                line = cls.connect(**_parameters(settings, wanted), sslrootcert=root, autocommit=True)
+        except psycopg.Error as error:
+            raise errors.of_connecting(error, settings, database=wanted) from None
+        line.to, line.until, line.since = settings, until, monotonic()
+        return line
+
+    def wait(self, gen: Generator[Any, Any, Any], interval: float = 0.1, timeout: float | None = None) -> Any:
+        """As psycopg's own, until the deadline of the call."""
+        left = max(0.0, self.until - monotonic()) if self.until else timeout
+        return super().wait(gen, interval, left)
+
+    def ask(
+        self, statement: Statement, parameters: Sequence[object] = (), *, what: str, grant: str | None = None
+    ) -> Rows:
+        """Send one statement, or several without parameters; return the rows of the last one.
+
+        Raises
+        ------
+        ConnectorError
+            When it failed, or was not answered in time.
+        """
+        try:
+            cursor = self.execute(statement, parameters or None)
+            while cursor.nextset():
+                pass
+            return cursor.fetchall() if cursor.description else []
+        except psycopg.Error as error:
+            if error.sqlstate is None and monotonic() >= self.until:
+                raise ConnectorError(f"{what}: no answer in time") from None
+            raise errors.of_asking(error, self.to, what=what, grant=grant) from None
+
+    @contextmanager
+    def at_once(self, what: str) -> Iterator[None]:
+        """Make what is asked within one transaction."""
+        try:
+            with self.transaction():
+                yield
+        except psycopg.Error as error:
+            raise errors.of_asking(error, self.to, what=what, grant=None) from None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it can be used for another call: idle, and not closed from the other side."""
+        if self.closed or self.pgconn.transaction_status != TransactionStatus.IDLE:
+            return False
+        poll = select.poll()
+        poll.register(self.pgconn.socket, select.POLLIN | select.POLLHUP | select.POLLERR)
+        return not poll.poll(0)  # whatever came unasked is a farewell
+
+
+def literal(value: object) -> sql.Literal:
+    """Return a value to be written into a statement that takes no parameters."""
+    return sql.Literal(value)
+
+
+def named(*names: str) -> sql.Composed:
+    """Return quoted names, separated by commas."""
+    return sql.SQL(", ").join(sql.Identifier(name) for name in names)
+
+
+@contextmanager
+def _trusted(settings: PostgresqlSettings) -> Iterator[str]:
+    """Yield where libpq finds the certificates to trust: it reads them from files only."""
+    if settings.ca_file is None:
+        yield "system" if settings.sslmode != DISABLE else os.devnull
+        return
+    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+        file.write(settings.ca_file)
+        file.flush()
+        yield file.name
+
+
+def _parameters(settings: PostgresqlSettings, database: str) -> dict[str, Any]:
+    """Return every parameter that the environment or a file of this machine's user would else decide."""
+    options = " ".join(f"-c {name}={value}" for name, value in OPTIONS.items())
+    return {
+        "host": settings.host,
+        "port": settings.port,
+        "dbname": database,
+        "user": settings.user,
+        "password": settings.password.get_secret_value() if settings.password else None,
+        "passfile": os.devnull,
+        "sslmode": settings.sslmode,
+        "sslcertmode": "disable",
+        "gssencmode": "disable",
+        "connect_timeout": CONNECT_SECONDS,
+        "tcp_user_timeout": CONNECT_SECONDS * 1000,
+        "keepalives_idle": 30,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "application_name": "tempadmin",
+        "target_session_attrs": "any",
+        "options": options,
+    }
+
+
+def refuse_long(name: str) -> None:
+    """Refuse a name that the server would cut: it would make an account of another name."""
+    if len(name.encode()) > 63 or "\0" in name:
+        raise ConnectorError(f"the name {name!r} is too long for PostgreSQL, which takes 63 bytes", permanent=True)

@@ -1,0 +1,97 @@
+"""What a role has, in every database of its server: told in words, and handed over before the role goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from psycopg import sql
+
+from instances.connectors.base import ConnectorError
+from instances.connectors.postgresql.line import Line, named
+
+TOLD = 20
+"""How many things are named at most."""
+LONGEST = 200
+
+PLACES = """
+    SELECT d.dbid::bigint, b.datname, d.owned
+    FROM (
+        SELECT dbid, count(*) FILTER (WHERE deptype = 'o') AS owned FROM pg_catalog.pg_shdepend
+        WHERE refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND refobjid = %s GROUP BY dbid
+    ) d LEFT JOIN pg_catalog.pg_database b ON b.oid = d.dbid
+    ORDER BY b.datname NULLS FIRST
+"""
+THINGS = """
+    SELECT pg_catalog.pg_describe_object(classid, objid, objsubid) FROM pg_catalog.pg_shdepend
+    WHERE refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND refobjid = %s AND deptype = 'o' AND dbid = %s
+    ORDER BY classid, objid LIMIT %s
+"""
+
+
+class _Place(NamedTuple):
+    """A database in which a role has something."""
+
+    id: int
+    """0 for what belongs to the whole server."""
+    database: str | None
+    owned: int
+
+
+def told(line: Line, oid: int) -> Sequence[str]:
+    """Return what a role owns, in words: at most ``TOLD`` things, and how many more there are."""
+    words: list[str] = []
+    more = 0
+    for place in _places(line, oid):
+        most = TOLD - len(words)
+        words += _words(line, oid, place, most) if place.owned and most else []
+        more += max(0, place.owned - most)
+    return [*words, f"and {more} more"] if more else words
+
+
+def hand_over(line: Line, oid: int, name: str) -> None:
+    """Give what a role owns to its new owner, and take the rights that it was granted, in one database after the other.
+
+    Raises
+    ------
+    ConnectorError
+        When a database cannot be reached, somebody holds a lock, or we may not; what was handed over stays so.
+    """
+    owner = line.to.owner
+    statement = sql.SQL("REASSIGN OWNED BY {} TO {}; DROP OWNED BY {}")
+    for place in _places(line, oid):
+        with _within(line, place) as there:
+            there.ask(
+                statement.format(named(name), named(owner), named(name)),
+                what=f"what the account has in database {place.database or line.to.database} could not be handed over",
+                grant=f"GRANT {owner} TO {line.to.user}, and GRANT CREATE on the schemas to {owner}",
+            )
+
+
+def _places(line: Line, oid: int) -> list[_Place]:
+    return [_Place(*row) for row in line.ask(PLACES, (oid,), what="what the account owns could not be read")]
+
+
+def _words(line: Line, oid: int, place: _Place, most: int) -> list[str]:
+    try:
+        with _within(line, place) as there:
+            rows = there.ask(THINGS, (oid, place.id, most), what="what the account owns could not be read")
+    except ConnectorError:
+        # One line for all of them: it must not say that there is nothing.
+        return [f"{min(place.owned, most)} things in database {place.database}, which could not be looked into"]
+    where = "" if place.database is None else f" in database {place.database}"
+    return [f"{str(thing)[:LONGEST]}{where}" for (thing,) in rows if thing is not None]
+
+
+@contextmanager
+def _within(line: Line, place: _Place) -> Iterator[Line]:
+    """Yield a connection to a database: the one that there is, or another for a moment."""
+    if place.database in (None, line.to.database):
+        yield line
+        return
+    other = Line.open(line.to, until=line.until, database=place.database)
+    try:
+        yield other
+    finally:
+        other.close()

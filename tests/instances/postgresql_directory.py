@@ -1,0 +1,150 @@
+"""A PostgreSQL server whose roles are the accounts, for the connectors' contract: real, and asked for passwords."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import closing
+from functools import cache
+
+import psycopg
+from psycopg import sql
+from pydantic import SecretStr
+
+from instances import connections
+from instances.connectors.base import Account
+from instances.connectors.postgresql.connector import PostgresqlConnector
+from instances.connectors.postgresql.settings import PostgresqlSettings
+from instances.models import Connection, VirtualInstance
+from tempadmin.db import transaction
+from tests import postgresql
+from tests.conftest import need_postgresql
+from tests.instances.conftest import MakeTemporary
+from tests.instances.directories import Drilled
+from tests.world import World
+
+CONNECTOR, ITS_PASSWORD = "tempadmin_connector", "the connector's own secret"
+RIGHTS, OWNER = "app administrators", "App_Owner"
+CLOSED = "closed"
+HBA = """
+local all all trust
+host all tester 127.0.0.1/32 trust
+host all all 127.0.0.1/32 scram-sha-256
+"""
+OURS = {"tester", CONNECTOR, RIGHTS, OWNER}
+
+
+@cache
+def server() -> postgresql.RunningCluster:
+    """The server of this test process, with the roles that an operator makes as the guide says."""
+    need_postgresql()
+    started = postgresql.until_the_end.enter_context(
+        postgresql.cluster(hba=HBA, log_statement="all", max_prepared_transactions="5", log_min_messages="fatal")
+    )
+    postgresql.until_the_end.callback(started.halt, signal.SIGINT)  # whoever is still connected
+    started.run(f'CREATE ROLE "{RIGHTS}" NOLOGIN; CREATE ROLE "{OWNER}" NOLOGIN')
+    started.run(f"CREATE ROLE {CONNECTOR} LOGIN CREATEROLE PASSWORD '{ITS_PASSWORD.replace(chr(39), chr(39) * 2)}'")
+    started.run(f'GRANT "{RIGHTS}" TO {CONNECTOR} WITH ADMIN OPTION; GRANT "{OWNER}" TO {CONNECTOR}')
+    started.run(f"CREATE DATABASE {CLOSED}")
+    for name in ("postgres", CLOSED):
+        with started.connect(name) as one:
+            one.execute(f'GRANT CREATE ON DATABASE {name} TO "{RIGHTS}", "{OWNER}"')
+            one.execute(f'GRANT CREATE ON SCHEMA public TO "{RIGHTS}", "{OWNER}"')
+    started.run(f"ALTER DATABASE {CLOSED} ALLOW_CONNECTIONS false")
+    return started
+
+
+def settings_of(**changes: object) -> PostgresqlSettings:
+    """Settings with which the connector gets on with the server."""
+    usual: dict[str, object] = {
+        "host": "127.0.0.1",
+        "port": server().port,
+        "user": CONNECTOR,
+        "password": SecretStr(ITS_PASSWORD),
+        "roles": (RIGHTS,),
+        "reassign_to": OWNER,
+        "sslmode": "disable",
+    }
+    return PostgresqlSettings.model_validate({**usual, **changes})
+
+
+def connect(world: World, instance: VirtualInstance, settings: PostgresqlSettings) -> None:
+    """Store an instance's settings."""
+    with transaction() as session:
+        row = session.get(Connection, instance.id) or Connection(instance_id=instance.id)
+        row.changed_at = world.clock.now()
+        connections.put(row, settings, runtime=world.runtime)
+        session.add(row)
+
+
+class Roles(Drilled):
+    """The roles of the server; those of former tests go first."""
+
+    def __init__(self, world: World, instance: VirtualInstance, temporary: MakeTemporary, **changes: object) -> None:
+        super().__init__(world, instance, temporary)
+        self.connector = PostgresqlConnector()
+        _clear()
+        for one in (instance, world.instance("cedar-bank")):
+            connect(world, one, settings_of(**changes))
+
+    def is_administrator(self, account: Account) -> bool:
+        query = "SELECT pg_has_role(oid, %s, 'USAGE') FROM pg_roles WHERE rolname = %s"
+        return look(query, RIGHTS, account.name) == [(True,)]
+
+    def can_sign_in(self, account: Account) -> bool:
+        return look("SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", account.name) == [(True,)]
+
+    def lets_in(self, account: Account, secret: str) -> bool:
+        try:
+            entered(account, secret).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def makes_something(self, account: Account, secret: str) -> str | None:
+        with closing(entered(account, secret)) as session:
+            session.execute("CREATE TABLE public.invoices (number integer)")
+        return "table public.invoices in database postgres"
+
+    def turn_into_stranger(self, account: Account) -> None:
+        server().run(f"COMMENT ON ROLE \"{account.name}\" IS 'theirs'")
+
+    def add_stranger(self, name: str) -> None:
+        self.add(name, marker=None)
+
+    def add(self, name: str, *, marker: str | None) -> None:
+        with server().connect("postgres") as one:
+            one.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(name)))
+            one.execute(sql.SQL("COMMENT ON ROLE {} IS {}").format(sql.Identifier(name), sql.Literal(marker)))
+
+    def jam(self, account: Account) -> None:
+        server().run(f"ALTER DATABASE {CLOSED} ALLOW_CONNECTIONS true")
+        with server().connect(CLOSED) as one:
+            one.execute(f'CREATE SCHEMA AUTHORIZATION "{account.name}"')
+        server().run(f"ALTER DATABASE {CLOSED} ALLOW_CONNECTIONS false")
+
+
+def entered(account: Account, secret: str, **changes: str) -> psycopg.Connection:
+    """Log in as a person does who was shown the password."""
+    parameters = {"host": "127.0.0.1", "port": server().port, "dbname": "postgres", "user": account.name, **changes}
+    return psycopg.connect(**parameters, password=secret, autocommit=True)  # type: ignore[arg-type]
+
+
+def look(query: str, *parameters: object, database: str = "postgres") -> list[tuple]:
+    """Read as the superuser."""
+    with server().connect(database) as one:
+        return one.execute(query, parameters).fetchall()
+
+
+def _clear() -> None:
+    server().run("DROP TABLE IF EXISTS public.invoices")
+    names = [name for (name,) in look("SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_'") if name not in OURS]
+    if not names:
+        return
+    quoted = ", ".join(f'"{name}"' for name in names)
+    server().run(f"ALTER DATABASE {CLOSED} ALLOW_CONNECTIONS true")
+    for database in ("postgres", CLOSED):
+        with server().connect(database) as one:
+            one.execute(f"DROP OWNED BY {quoted} CASCADE")
+    server().run(f"ALTER DATABASE {CLOSED} ALLOW_CONNECTIONS false")
+    server().run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> 'tester'")
+    server().run(f"DROP ROLE {quoted}")
