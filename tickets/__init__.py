@@ -25,6 +25,7 @@ from tickets import (
     portal,
     refusals,
     support_pages,
+    support_session,
 )
 
 
@@ -38,6 +39,7 @@ def init_app(app: Flask) -> None:
     entry.init_app(app)
     portal.init_app(app)
     support_pages.init_app(app)
+    support_session.init_app(app)
     banners.init_app(app)
     listing.init_app(app)
     authority.init_app(app)

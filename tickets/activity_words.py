@@ -12,6 +12,7 @@ from tempadmin.web.guard import SAFE_METHODS
 
 LOOKS: dict[str, tuple[str, str]] = {
     "home": ("Looked at the start page", "look at the start page"),
+    "inside.overview": ("Looked at the page of this access", "look at the page of this access"),
     "panel.list_users": ("Looked at users", "look at users"),
     "panel.invite": ("Opened the form to invite somebody", "open the form to invite somebody"),
     "panel.edit_user": ("Looked at a user", "look at a user"),
@@ -37,6 +38,8 @@ CHANGES: dict[str, tuple[str, str]] = {
     "panel.deactivate": ("Deactivated a user", "deactivate a user"),
     "panel.activate": ("Let a user in again", "let a user in again"),
     "panel.settings": ("Changed the settings", "change the settings"),
+    "inside.show_password": ("Had the account's password shown", "have the account's password shown"),
+    "inside.try_again": ("Had the account let in again", "have the account let in again"),
     "portal.leave": ("Left", "leave"),
     "support.set_policy": ("Changed the support policy", "change the support policy"),
     "support.say_yes": ("Approved a request", "approve a request"),

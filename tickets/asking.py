@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import and_, func, select
 
+from instances.connectors.base import Entry
 from instances.models import VirtualInstance
 from tempadmin.accounts.models import ADMINISTRATOR, OMNIADMIN, User
 from tempadmin.accounts.queries import in_use
@@ -165,7 +166,14 @@ def new_public_id() -> str:
 
 
 def add_request(
-    *, kind: str, requester: User, instance: VirtualInstance, sides: Iterable[str], now: datetime, **facts: Any
+    *,
+    kind: str,
+    entry: Entry,
+    requester: User,
+    instance: VirtualInstance,
+    sides: Iterable[str],
+    now: datetime,
+    **facts: Any,
 ) -> AccessRequest:
     """Add a request to the open transaction, with an unanswered approval for each side whose yes it needs.
 
@@ -184,6 +192,7 @@ def add_request(
         instance_id=instance.id,
         instance_name=instance.name,
         connector=instance.connector,
+        entry=entry,
         created_at=now,
         next_attempt_at=None if sides else now,
         **facts,

@@ -7,7 +7,7 @@ from flask import Flask, request, url_for
 from tempadmin.accounts import login
 from tempadmin.accounts.models import OMNIADMIN, LoginSession
 from tempadmin.web.navigation import Banner, banner_sources
-from tickets import support_view
+from tickets import entries, support_view
 from tickets.authority import access_behind
 from tickets.models import IMPERSONATION
 from tickets.states import State
@@ -27,13 +27,14 @@ def support_banner(session: LoginSession) -> Banner | None:
     if found is None:
         return None
     minutes = session.idle_seconds // 60
-    warning = (
-        f"Without a click for {minutes} min this access ends." if session.idle_seconds > WARN_IDLE_SECONDS else None
-    )
+    used_here = entries.is_used_here(found)
+    may_warn = used_here and session.idle_seconds > WARN_IDLE_SECONDS
+    warning = f"Without a click for {minutes} min this access ends." if may_warn else None
     return Banner(
         template="tickets/_support_banner.html",
         context={
             "kind": found.kind,
+            "used_here": used_here,
             "person_name": session.actor_name,
             "instance_name": found.instance_name,
             "subject_name": found.subject_name,

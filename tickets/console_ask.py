@@ -22,8 +22,8 @@ from tempadmin.runtime import current_runtime
 from tempadmin.web import words
 from tempadmin.web.fields import SelectChoice
 from tempadmin.web.guard import allow
-from tickets import answers, asking, policy, queries, story
-from tickets.impersonate import request_impersonation
+from tickets import answers, asking, entries, policy, queries, story, ways_in
+from tickets.impersonate import refuse_unless_embedded, request_impersonation
 from tickets.models import IMPERSONATION, TEMPORARY_ADMIN
 from tickets.provision import provision_quietly
 from tickets.request import request_access
@@ -133,14 +133,25 @@ def _answer(web_id: str, form: FlaskForm, send: Callable[[], asking.Asked], *, k
                 provision_quietly(request_id=asked.id, runtime=runtime)
             return redirect(url_for("console.show", public_id=asked.public_id), 303)
     target = db.session.scalars(select(VirtualInstance).where(VirtualInstance.web_id == web_id)).one()
+    context: dict[str, Any] = {"target": target, "form": form, "open_request": None, **_way_in(target, kind)}
     present = queries.open_of(requester_id=login.person().id, instance_id=target.id, kind=kind)
-    context: dict[str, Any] = {"target": target, "form": form, "open_request": None}
     if present is not None:
         sentence = f"You have an open request here: {story.state_words(present, mine=True)[0]}."
         context["open_request"] = {"url": url_for("console.show", public_id=present.public_id), "sentence": sentence}
     context["asks"] = answers.sides_words(asking.sides_needed(target, runtime), target.name)
     page = render_template(template, **context)
     return (page, *refused) if form.is_submitted() else page
+
+
+def _way_in(target: VirtualInstance, kind: str) -> dict[str, str]:
+    """Return what somebody who asks will get, or why there is nothing to ask for: before they have typed anything."""
+    try:
+        if kind == IMPERSONATION:
+            refuse_unless_embedded(target)
+            return {"way_in": "", "refusal": ""}
+        return {"way_in": ways_in.promise(entries.entry_of(target), target.name), "refusal": ""}
+    except Conflict as refusal:
+        return {"way_in": "", "refusal": refusal.message}
 
 
 def offer_durations(form: FlaskForm, *, longest: timedelta, default: timedelta) -> None:

@@ -91,6 +91,7 @@ def end_together(
         next_attempt_at=now,
         last_error=None,
         lapses_at=None,
+        sealed_credential=None,
     )
     waiting = update(Extension).where(Extension.request_id.in_(ids), Extension.state == PENDING)
     db.session.execute(waiting.values(state=VOID, settled_at=now))

@@ -7,6 +7,7 @@ the extension: what was not granted by then is void.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import update
 
@@ -14,10 +15,10 @@ from instances.directory import Acting
 from tempadmin.accounts import factors
 from tempadmin.accounts.models import LoginSession, User
 from tempadmin.audit.log import Actor, record
-from tempadmin.db import claimed, db, lock, retried_once, transaction
+from tempadmin.db import after_commit, claimed, db, lock, retried_once, transaction
 from tempadmin.errors import Conflict, Invalid, NotFound
 from tempadmin.runtime import Runtime
-from tickets import announcements, more_time, policy
+from tickets import activation, announcements, entries, more_time, policy
 from tickets.approve import checked_note, locked_approval, settle, unanswered
 from tickets.machine import locked
 from tickets.models import (
@@ -174,13 +175,17 @@ def _grant(request: AccessRequest, extension: Extension, *, actor: Actor, now: d
         raise Conflict("Only an access that is going on can be extended.")
     ends_at = request.ends_at + timedelta(seconds=extension.added_seconds)
     still = update(AccessRequest).where(AccessRequest.id == request.id, AccessRequest.state == State.ACTIVE)
-    if not claimed(still.values(ends_at=ends_at)):
+    again = entries.prolonged(request, now=now)
+    if not claimed(still.values(ends_at=ends_at, **again)):
         raise Conflict("This access is over.")
     db.session.refresh(request)
+    if again:
+        request_id = request.id
+        after_commit(lambda: activation.try_quietly(request_id))
     db.session.execute(
         update(LoginSession)
         .where(LoginSession.access_request_id == request.id, LoginSession.ended_at.is_(None))
-        .values(expires_at=ends_at)
+        .values(expires_at=ends_at, **_idle(request, extension))
     )
     record(
         "access.extended",
@@ -192,6 +197,13 @@ def _grant(request: AccessRequest, extension: Extension, *, actor: Actor, now: d
         ends_at=ends_at.isoformat(),
     )
     announcements.tell_more_time(request, extension, now=now)
+
+
+def _idle(request: AccessRequest, extension: Extension) -> dict[str, Any]:
+    """Where nobody here sees whether somebody is at work, the idle limit is the time limit, and moves with it."""
+    if entries.is_used_here(request):
+        return {}
+    return {"idle_seconds": LoginSession.idle_seconds + extension.added_seconds}
 
 
 def _record_answer(event: str, request: AccessRequest, approval: Approval, *, actor: Actor, now: datetime) -> None:

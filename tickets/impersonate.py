@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
+from instances.connectors.base import Entry
 from instances.models import VirtualInstance
 from tempadmin.accounts.models import OMNIADMIN, User
 from tempadmin.accounts.people import normalised_email
@@ -15,13 +16,14 @@ from tempadmin.audit.queries import count_of
 from tempadmin.db import db, lock, retried_once, transaction
 from tempadmin.errors import Conflict, Invalid
 from tempadmin.runtime import Runtime
-from tickets import announcements, asking, policy
+from tickets import announcements, asking, entries, policy
 from tickets.models import IMPERSONATION, SUBJECT_SIDE
 
-LOCAL = "local"
-"""The connector of embedded instances: only their pages are this service's own to show."""
-
 WRONG_ADDRESS = "impersonation.wrong_address"
+NOT_EMBEDDED = (
+    "Impersonation is possible on embedded instances only: the users of {name} work in a product of its own, whose "
+    "pages are not ours to show. Request admin access instead."
+)
 NO_SUBJECT = "Nobody with exactly this e-mail can be impersonated on this instance."
 
 
@@ -54,6 +56,7 @@ def request_impersonation(
         requester = asking.locked_asker(requester_id)
         now = runtime.now()
         instance = asking.held_instance(web_id)
+        refuse_unless_embedded(instance)
         duration = policy.checked_duration(duration, longest=asking.longest_of(instance, runtime))
         asking.refuse_if_open_or_flood(requester_id=requester_id, instance_id=instance.id, kind=IMPERSONATION, now=now)
         policy.refuse_wrong_addresses(
@@ -65,6 +68,7 @@ def request_impersonation(
         else:
             request = asking.add_request(
                 kind=IMPERSONATION,
+                entry=Entry.PANEL,
                 requester=requester,
                 instance=instance,
                 sides=[SUBJECT_SIDE],
@@ -83,10 +87,20 @@ def request_impersonation(
     return asked
 
 
+def refuse_unless_embedded(instance: VirtualInstance) -> None:
+    """Require that the instance's pages are this service's own to show.
+
+    Raises
+    ------
+    Conflict
+        When its users work in a product of its own.
+    """
+    if not entries.can_be_impersonated_at(instance):
+        raise Conflict(NOT_EMBEDDED.format(name=instance.name))
+
+
 def _subject(instance: VirtualInstance, email: str, requester: User) -> User | None:
     """Return the user of this address if they can be impersonated: regular, in use, no omniadmin, not oneself."""
-    if instance.connector != LOCAL:
-        raise Conflict("Impersonation is possible on embedded instances only.")
     return db.session.scalars(
         select(User).where(
             User.instance_id == instance.id,

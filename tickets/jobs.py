@@ -9,6 +9,7 @@ from flask import Flask
 from tempadmin.jobs import Job, register
 from tempadmin.runtime import EXTENSION, Runtime
 from tickets import attention, by_hand
+from tickets.activation import activate_due
 from tickets.expire import expire_due, retry_due
 from tickets.leftovers import remove_due
 from tickets.sweep import sweep
@@ -33,6 +34,15 @@ def init_app(app: Flask) -> None:
             description="Goes on with making and removing accounts, until it is done",
             schedule=timedelta(seconds=5),
             run=_go_on,
+        ),
+    )
+    register(
+        app,
+        Job(
+            name="activation",
+            description="Goes on with letting accounts in that are kept elsewhere",
+            schedule=timedelta(seconds=5),
+            run=activate_due,
         ),
     )
     if runtime.settings.cleanup_enabled:

@@ -11,9 +11,8 @@ from instances.models import VirtualInstance
 from tempadmin.errors import Unreadable
 from tempadmin.runtime import current_runtime
 from tempadmin.web import words
-from tickets import queries
+from tickets import entries, queries
 from tickets.asking import sides_needed
-from tickets.impersonate import LOCAL
 from tickets.models import AccessRequest
 from tickets.states import State
 
@@ -66,6 +65,6 @@ def _ask_url(instance: VirtualInstance) -> str | None:
 
 
 def _impersonate_url(instance: VirtualInstance) -> str | None:
-    if instance.is_default or instance.archived_at is not None or instance.connector != LOCAL:
+    if instance.is_default or instance.archived_at is not None or not entries.can_be_impersonated_at(instance):
         return None
     return url_for("asking.impersonate", web_id=instance.web_id)

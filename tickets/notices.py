@@ -17,7 +17,7 @@ from tempadmin.outbox.queue import composers, enqueue
 from tempadmin.runtime import Runtime
 from tempadmin.web import words
 from tempadmin.web.context import instance_source
-from tickets import queries, recipients, tokens
+from tickets import queries, recipients, tokens, ways_in
 from tickets.models import IMPERSONATION, AccessRequest
 from tickets.states import OPEN, State
 
@@ -139,6 +139,8 @@ def facts(request: AccessRequest, *, reader: User) -> Words:
         "host": instance.url.partition("//")[2] if instance else "",
         "access": f"{whose} {request.instance_name}",
         "impersonation": impersonation,
+        "way_in": ways_in.promise_of(request),
+        "not_seen": ways_in.not_seen(request),
         "subject_name": request.subject_name,
         "reason": request.reason,
         "external_ticket": request.external_ticket,

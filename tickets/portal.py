@@ -13,7 +13,7 @@ from tempadmin.web import errors
 from tempadmin.web.context import current_instance
 from tempadmin.web.guard import allow, public
 from tempadmin.web.security import SESSION_COOKIE, delete_cookie, read_cookie, set_cookie
-from tickets import hand_off
+from tickets import hand_off, support_session
 from tickets.end import end_access
 from tickets.redeem import OtherTab, redeem
 from tickets.states import EndReason
@@ -74,14 +74,14 @@ def come_back() -> Response:
         response = errors.page(410, gone.message, action=_console("Open your requests"))
         delete_cookie(response, HAND_OFF_COOKIE)
         return response
-    response = redirect(url_for("home"), 303)
+    response = redirect(support_session.way_on(secret, instance=instance, runtime=runtime), 303)
     set_cookie(response, SESSION_COOKIE, secret)
     delete_cookie(response, HAND_OFF_COOKIE)
     return response
 
 
 @blueprint.post("/support-session/leave")
-@allow(MEMBER, ADMINISTRATOR, place="customer", support_only=True)
+@allow(MEMBER, ADMINISTRATOR, place="customer", support_only=True, confined=True)
 def leave() -> Response:
     """Log out and delete this account, or stop impersonating."""
     session = login.acting_session()

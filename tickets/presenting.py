@@ -16,7 +16,7 @@ from tempadmin.outbox.queue import trouble
 from tempadmin.runtime import current_runtime
 from tempadmin.web import words
 from tempadmin.web.context import instance_source
-from tickets import answers, queries, story
+from tickets import answers, queries, story, ways_in
 from tickets.decisions import decisions_of
 from tickets.models import IMPERSONATION, OMNIADMIN_SIDE, AccessRequest
 from tickets.notices import CONFIRM_ACCESS
@@ -80,10 +80,18 @@ def _step_forms(found: AccessRequest, *, may_extend: bool) -> dict[State, list[a
         State.APPROVED: [
             answers.FormButton(url_for("deciding.start_approved", public_id=found.public_id), "Start", "primary")
         ],
-        State.ACTIVE: [more_time] if may_extend else [],
+        State.ACTIVE: [*_way_back(found), *([more_time] if may_extend else [])],
         State.AWAITING_CONFIRMATION: [answers.FormButton(url_for(endpoint, public_id=found.public_id), label)],
         State.READY: [answers.FormButton(url_for("entry.new_link", public_id=found.public_id), "New sign-in link")],
     }
+
+
+def _way_back(found: AccessRequest) -> list[answers.FormButton]:
+    """Return the way to the page of an access whose account is used elsewhere; from there it goes on."""
+    instance = instance_source().by_id(found.instance_id)
+    if instance is None or not ways_in.not_seen(found):
+        return []
+    return [answers.FormButton(instance.url + url_for("inside.overview"), "Open its page", get=True)]
 
 
 def _removal_forms(found: AccessRequest) -> dict[State, list[answers.FormButton]]:
@@ -139,6 +147,7 @@ def access_of(found: AccessRequest) -> dict[str, Any]:
         "external_ticket": found.external_ticket,
         "duration": found.duration_seconds,
         "account_name": found.account_name,
+        "way_in": ways_in.promise_of(found),
         "created_at": found.created_at,
         "requester_name": found.requester_name,
         "mine": mine,

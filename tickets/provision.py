@@ -66,7 +66,8 @@ def provision(*, request_id: int, runtime: Runtime) -> bool:
     if _succeeded(request_id, runtime):
         return True
     if _is_unwanted(request_id):
-        _remove_unwanted(attempt, runtime)
+        why = "it was made after its request had ended"
+        remove_unwanted(attempt.account, attempt.connector, why=why, runtime=runtime)
         _create_returned(request_id, attempt, runtime)
     return False
 
@@ -220,19 +221,18 @@ def _create_returned(request_id: int, attempt: _Attempt, runtime: Runtime) -> No
             request.attempt_deadline, request.next_attempt_at = None, runtime.now()
 
 
-def _remove_unwanted(attempt: _Attempt, runtime: Runtime) -> None:
-    """Remove what a lost race made.
+def remove_unwanted(account: Account, connector: str, *, why: str, runtime: Runtime) -> None:
+    """Remove what a lost race made, or let in.
 
     While its request is ending, the removal job does it too; where that has ended already, a note makes sure.
     """
-    why = "it was made after its request had ended"
-    leftover_id = leftovers.note(attempt.account, connector=attempt.connector, why=why, runtime=runtime)
+    leftover_id = leftovers.note(account, connector=connector, why=why, runtime=runtime)
     if leftover_id is not None:
         leftovers.remove(leftover_id=leftover_id, runtime=runtime)
         return
     try:
         reach("before remove")
-        connector_for(attempt.connector).remove(attempt.account)
+        connector_for(connector).remove(account)
         reach("after remove")
     except ConnectorError as error:
-        log.warning("removal.of_unwanted_failed", account=attempt.account.name, error=str(error))
+        log.warning("removal.of_unwanted_failed", account=account.name, error=str(error))

@@ -15,10 +15,10 @@ from tempadmin.accounts import sessions
 from tempadmin.accounts.models import OMNIADMIN, REGULAR, TEMPORARY, User
 from tempadmin.accounts.sign_in import Client
 from tempadmin.audit.log import Actor, record
-from tempadmin.db import claimed, db, lock, retried_once, transaction
+from tempadmin.db import after_commit, claimed, db, lock, retried_once, transaction
 from tempadmin.errors import Conflict, Gone, Unreadable
 from tempadmin.runtime import Runtime
-from tickets import announcements, notices, policy, tokens
+from tickets import activation, announcements, entries, notices, policy, tokens
 from tickets.end import begin_ending
 from tickets.hand_off import Kept
 from tickets.machine import locked, move
@@ -78,13 +78,17 @@ def redeem(
             actor = Actor(id=requester.id, name=requester.full_name)
             _end_present(old_sessions, actor=actor, runtime=runtime)
             tokens.use(ticket, now=now)
+            duration = timedelta(seconds=request.duration_seconds)
             move(
                 request,
                 State.ACTIVE,
                 now=now,
                 started_at=now,
-                ends_at=now + timedelta(seconds=request.duration_seconds),
+                ends_at=now + duration,
+                **entries.redeemed(request, now=now, runtime=runtime),
             )
+            if request.next_attempt_at is not None:
+                after_commit(lambda: activation.try_quietly(found.request_id))
             if request.kind == TEMPORARY_ADMIN:
                 _activate(account)
             record(
@@ -100,8 +104,8 @@ def redeem(
                 user=account,
                 actor=actor,
                 now=now,
-                lifetime=timedelta(seconds=request.duration_seconds),
-                idle=runtime.settings.idle_timeout,
+                lifetime=duration,
+                idle=runtime.settings.idle_timeout if entries.is_used_here(request) else duration,
                 mfa_at=request.confirmed_at,
                 access_request_id=request.id,
                 address=client.address,
@@ -167,6 +171,7 @@ def _refusal(
     try:
         _refuse_people(request, requester, account)
         policy.read_seconds(request.duration_seconds)
+        entries.read(request)
         refuse_unless_approved(request, runtime=runtime)
     except (Conflict, Gone, Unreadable) as refusal:
         refused(LOGIN, Why.NOT_ALLOWED)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from tempadmin.db import retried_once, transaction
 from tempadmin.errors import Conflict
 from tempadmin.runtime import Runtime
-from tickets import announcements, asking, policy
+from tickets import announcements, asking, entries, policy
 from tickets.models import CUSTOMER_SIDE, TEMPORARY_ADMIN
 
 
@@ -28,8 +28,8 @@ def request_access(
     Forbidden
         When the person may not ask.
     NotFound, Conflict
-        When the instance cannot be entered, an open request stands (``AlreadyOpen``), or the policy wants a yes that
-        nobody could give.
+        When the instance or its accounts cannot be entered, an open request stands (``AlreadyOpen``), or the policy
+        wants a yes that nobody could give.
     Invalid
         When reason, external ticket or duration cannot be taken.
     RateLimited
@@ -40,6 +40,7 @@ def request_access(
         requester = asking.locked_asker(requester_id)
         now = runtime.now()
         instance = asking.held_instance(web_id)
+        entry = entries.entry_of(instance)
         duration = policy.checked_duration(duration, longest=asking.longest_of(instance, runtime))
         asking.refuse_if_open_or_flood(
             requester_id=requester_id, instance_id=instance.id, kind=TEMPORARY_ADMIN, now=now
@@ -50,6 +51,7 @@ def request_access(
                 raise Conflict(NOBODY_AT_CUSTOMER if side == CUSTOMER_SIDE else NO_OTHER_OMNIADMIN)
         request = asking.add_request(
             kind=TEMPORARY_ADMIN,
+            entry=entry,
             requester=requester,
             instance=instance,
             sides=sides,

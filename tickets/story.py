@@ -8,7 +8,7 @@ from typing import Literal
 
 from tempadmin.errors import Unreadable
 from tempadmin.web import words
-from tickets import answers
+from tickets import answers, ways_in
 from tickets.answers import FormButton, Step, StepKind
 from tickets.models import IMPERSONATION, AccessRequest, Approval, Ticket
 from tickets.states import OPEN, EndReason, State
@@ -89,7 +89,7 @@ def steps(
     if request.confirmed_at is not None:
         told.append(Step(title="Confirmed with a second factor", kind="done", at=request.confirmed_at))
     if request.started_at is not None:
-        told.append(Step(title=f"Signed in to {request.instance_name}", kind="done", at=request.started_at))
+        told += ways_in.came_in(request)
     state = State(request.state)
     if state in OPEN:
         return [*told, *_ahead(request, state, ticket, forms.get(state, []), by_mail=by_mail)]
@@ -146,6 +146,8 @@ def _ahead(
         detail = "Log out on the instance when you are done; the account is deleted at once."
         if impersonates:
             detail = "Press “Stop impersonating” when you are done."
+        elif ways_in.not_seen(request):
+            detail = ways_in.inside(request)
         return [Step(title="Inside", kind="now", detail=detail, until=request.ends_at, forms=forms), leave]
     raise ValueError(f"{state} lies behind")
 

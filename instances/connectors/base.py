@@ -126,6 +126,16 @@ class Connector(Protocol):
         """Return what the account made there, in words, where the directory can tell; asked before the removal."""
         ...
 
+    def sign_in_hint(self, account: Account) -> Mapping[str, str]:
+        """Return where and how its user signs in, by label and without any secret; from settings, asking nobody.
+
+        Raises
+        ------
+        ConnectorError
+            When the settings cannot be read.
+        """
+        ...
+
     def exists(self, account: Account) -> bool:
         """Read back whether the account is there; the exact name counts."""
         ...

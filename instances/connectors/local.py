@@ -49,6 +49,10 @@ class LocalConnector:
         """Nothing: what is made in the control panel stands in the activity."""
         return ()
 
+    def sign_in_hint(self, account: Account) -> Mapping[str, str]:
+        """Nothing: the hand-off signs in."""
+        return {}
+
     def exists(self, account: Account) -> bool:
         """Read back whether the row is there."""
         db.session.rollback()

@@ -121,6 +121,10 @@ class RemoteConnector(ABC):
         with self._reached(account.instance_id) as directory:
             return [made for entry in _ours(directory, account) for made in directory.made_by(account, entry)]
 
+    def sign_in_hint(self, account: Account) -> Mapping[str, str]:
+        """As ``Connector.sign_in_hint``; nothing, where a connector does not know better."""
+        return {}
+
     def exists(self, account: Account) -> bool:
         """Read back whether anything is there that is ours or has the exact name."""
         with self._reached(account.instance_id) as directory:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 from flask import Flask, abort, g, redirect, request, url_for
 from flask_wtf.csrf import CSRFProtect
@@ -15,6 +15,8 @@ from werkzeug.routing import IntegerConverter
 from werkzeug.wrappers import Response as BaseResponse
 
 from tempadmin.accounts import login
+from tempadmin.accounts.models import LoginSession
+from tempadmin.errors import Forbidden
 from tempadmin.runtime import application
 from tempadmin.web.context import current_instance, find_instance
 from tempadmin.web.security import check_origin
@@ -25,9 +27,16 @@ Place = Literal["console", "customer", "every"]
 
 RULE = "_tempadmin_rule"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+HOME = "home"
 FILES = ("static", "bootstrap.static")
 PROBES = ("healthz", "readyz")
 """They answer under any name, and whoever asks is not looked at."""
+
+CONFINEMENTS = "tempadmin.confinements"
+USED_ELSEWHERE = "Your account is one of the product itself: these pages here are not what it is for."
+
+Confinement = Callable[[LoginSession], str | None]
+"""Gives the address of the one page of a support session whose account is used elsewhere, and nothing for any other."""
 
 csrf = CSRFProtect()
 
@@ -47,6 +56,8 @@ class Rule:
     support: bool = False
     """Whether support sessions may come here."""
     support_only: bool = False
+    confined: bool = False
+    """Whether support sessions come here whose account is used elsewhere; they come to no other view with roles."""
     quiet: bool = False
     """Whether a visit is no use of the session: a page that looks again by itself must not keep it alive."""
 
@@ -57,18 +68,38 @@ def public(*, place: Place = "every") -> Callable[[V], V]:
 
 
 def allow(
-    *roles: str, place: Place, support: bool = False, support_only: bool = False, quiet: bool = False
+    *roles: str,
+    place: Place,
+    support: bool = False,
+    support_only: bool = False,
+    confined: bool = False,
+    quiet: bool = False,
 ) -> Callable[[V], V]:
-    """Let signed-in people with one of these roles see a view; support sessions only when ``support`` says so."""
+    """Let signed-in people with one of these roles see a view; support sessions only when ``support`` says so.
+
+    Those whose account is used elsewhere come only where ``confined`` says so, too.
+    """
     return _mark(
         Rule(
             place=place,
             roles=frozenset(roles),
             support=support or support_only,
             support_only=support_only,
+            confined=confined,
             quiet=quiet,
         )
     )
+
+
+def confinements(app: Flask) -> list[Confinement]:
+    """Return what tells of support sessions whose account is used elsewhere; a floor that knows of some adds to it."""
+    return cast("list[Confinement]", app.extensions.setdefault(CONFINEMENTS, []))
+
+
+def page_of_confined(session: LoginSession) -> str | None:
+    """Return the address of the one page that a support session comes to, or ``None`` where it is not confined."""
+    pages = (confined(session) for confined in confinements(application()))
+    return next((page for page in pages if page is not None), None) if session.is_support else None
 
 
 def rule_of(app: Flask, endpoint: str) -> Rule | None:
@@ -117,6 +148,11 @@ def _check_person(rule: Rule) -> BaseResponse | None:
         if request.method == "GET":
             remember_target(request.endpoint or "", {**(request.view_args or {}), **request.args.to_dict()})
         return redirect(url_for("accounts.sign_in_page"))
+    page = None if rule.confined else page_of_confined(session)
+    if page is not None:
+        if request.endpoint == HOME and request.method in SAFE_METHODS:
+            return redirect(page)
+        raise Forbidden(USED_ELSEWHERE, next_url=page, next_label="Back to your access")
     if (session.is_support and not rule.support) or (rule.support_only and not session.is_support):
         abort(403)
     if login.person().role not in rule.roles:

@@ -12,7 +12,7 @@ from tempadmin.accounts import login
 from tempadmin.accounts.models import LoginSession
 from tempadmin.runtime import application
 from tempadmin.web.context import current_instance
-from tempadmin.web.guard import rule_of
+from tempadmin.web.guard import page_of_confined, rule_of
 
 ITEMS, BANNERS = "tempadmin.navigation", "tempadmin.banners"
 
@@ -63,14 +63,14 @@ def entries() -> list[Entry]:
     session = login.acting_session()
     if session is None:
         return []
-    app = application()
+    app, confined = application(), page_of_confined(session) is not None
     place = "console" if current_instance().is_default else "customer"
     shown = []
     for item in sorted(items(app), key=lambda one: one.order):
         rule = rule_of(app, item.endpoint)
         if rule is None or rule.place not in ("every", place) or login.person().role not in rule.roles:
             continue
-        if session.is_support and not rule.support:
+        if session.is_support and (not rule.support or (confined and not rule.confined)):
             continue
         url = url_for(item.endpoint)
         current = request.path == url or request.path.startswith(url + "/")

@@ -19,7 +19,17 @@ from tickets.models import AccessRequest
 from tickets.refusals import Why
 from tickets.states import State
 
-JOBS = {"after-restore", "audit-heads", "backup-mark", "cleanup", "expiry", "housekeeping", "mail", "removal"}
+JOBS = {
+    "activation",
+    "after-restore",
+    "audit-heads",
+    "backup-mark",
+    "cleanup",
+    "expiry",
+    "housekeeping",
+    "mail",
+    "removal",
+}
 OUTCOMES, PURPOSES = {"done", "failed", "lost"}, {"confirm", "login"}
 # Every metric with its labels and all values that they may have; a new one is decided about here.
 LABELS: dict[str, Mapping[str, set[str] | None]] = {
