@@ -22,6 +22,8 @@ from tempadmin.runtime import current_runtime
 CANNOT = frozenset({400, 405, 422, 501})
 """How servers refuse a change that they never make."""
 
+CONFLICT = 409
+
 log = structlog.get_logger()
 
 
@@ -34,12 +36,15 @@ class ScimDirectory(Directory):
         self._administrators: Administrators = administrators(settings, scim, self._listing)
 
     def find(self, account: Account) -> Sequence[Found]:
-        """Return the entries by name and by marker; each is read by its id, for lists are late and leave things out."""
+        """Return the entries by name and by marker; each is read by its id, for lists are late and leave things out.
+
+        Whoever is listed that was not asked for shows that filters are ignored: then everybody was listed.
+        """
         name, mark = quoted(account.name), quoted(account.marker)
         listed = self._listing.search(User, f"userName eq {name}")
         if listed is None:
             listed = self._listing.everything(User)
-        elif account.marker:
+        elif account.marker and all(account.name in one["userName"].casefold() for one in listed):
             listed += self._listing.search(User, f"{self._settings.marker_attribute} eq {mark}") or []
         wanted = {str(one["id"]) for one in listed if self._may_be(one, account)}
         return [found for entry_id in sorted(wanted) if (found := self._found(entry_id)) is not None]
@@ -48,10 +53,13 @@ class ScimDirectory(Directory):
         """Make an inactive entry with its marker; the look before it was this connector's, for servers upsert."""
         try:
             answer = self._scim.add(_new_user(account, self._settings.marker_attribute))
-        except ConnectorError:
-            if not self.find(account):  # a duplicate, or made all the same: what the look shows is judged
-                raise
-            return
+        except ConnectorError as error:
+            if self.find(account):  # a duplicate, or made all the same: what the look shows is judged
+                return
+            if isinstance(error, Refused) and error.status == CONFLICT:
+                why = f"the server says that there is a {account.name}, and shows none: {error}"
+                raise ConnectorError(why, permanent=True) from None
+            raise
         entry_id = str(answer.get("id") or "")
         entry = self._scim.read(User, entry_id) if entry_id else None
         if entry is not None:
