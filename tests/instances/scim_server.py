@@ -35,6 +35,8 @@ class Asked:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
+    as_token: str | None = None
+    """Another token to serve it by than it came with."""
 
     @property
     def json(self) -> Any:
@@ -92,6 +94,11 @@ class Product:
         changed = type(user).model_validate({**user.model_dump(), **attributes})
         self.storage.update(_kind("User"), changed)
 
+    def change_group(self, **attributes: object) -> None:
+        """Change the group of administrators as somebody else does."""
+        group = next(one for one in self._all("Group") if one.id == self.group_id)
+        self.storage.update(_kind("Group"), type(group).model_validate({**group.model_dump(), **attributes}))
+
     def users(self) -> dict[str, Any]:
         """What is kept of each user, by its name."""
         return {one.user_name: one.model_dump() for one in self._all("User")}
@@ -133,6 +140,7 @@ class Product:
             "PATH_INFO": f"/v2{asked.path}",
             "QUERY_STRING": urlencode(asked.query),
             "CONTENT_LENGTH": str(len(asked.body)),
+            "HTTP_AUTHORIZATION": f"Bearer {asked.as_token}" if asked.as_token else environ.get("HTTP_AUTHORIZATION"),
             "wsgi.input": io.BytesIO(asked.body),
         }
         body = b"".join(self._application(inner, start))
