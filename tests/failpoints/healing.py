@@ -77,6 +77,10 @@ class Healing:
         db.session.rollback()
         waiting = select(AccessRequest).where(AccessRequest.state.in_(ON_THEIR_WAY))
         found = [f"{one.instance_name}: still {one.state} ({one.last_error})" for one in db.session.scalars(waiting)]
+        shut = select(AccessRequest).where(
+            AccessRequest.state == State.ACTIVE, AccessRequest.next_attempt_at.is_not(None)
+        )
+        found += [f"{one.instance_name}: not let in yet ({one.last_error})" for one in db.session.scalars(shut)]
         return found + self._complaints()
 
     def left_over(self) -> list[str]:

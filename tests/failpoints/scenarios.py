@@ -10,6 +10,7 @@ from tests.failpoints import (  # each fills the list
     their_accesses,  # noqa: F401
     their_accounts,  # noqa: F401
     their_connections,  # noqa: F401
+    their_entries,  # noqa: F401
     their_instances,  # noqa: F401
     their_jobs,  # noqa: F401
     their_remnants,  # noqa: F401

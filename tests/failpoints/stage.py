@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import func, select
 
-from instances.connectors.base import Account, ConnectorError
+from instances.connectors.base import Account, ConnectorError, Entry
 from instances.connectors.drill import DRILL, DrillConnector
 from instances.directory import Acting
 from instances.models import DrillAccount, VirtualInstance
@@ -96,15 +97,19 @@ def killed(prepare: Prepare, *, everywhere: bool = False, one_by_one: bool = Fal
     return add
 
 
-def brought(until: State | None = None, *, connector: str = DRILL, **policy: bool) -> Prepare:
-    """Say how far an access has come before."""
+def brought(
+    until: State | None = None, *, connector: str = DRILL, entry: Entry = Entry.PANEL, **policy: bool
+) -> Prepare:
+    """Say how far an access has come before; how its account is entered is decided when it is asked."""
 
     def prepare(world: World) -> Cast:
+        DIRECTORY.entry = entry
         cast = Cast(world, new_scene(world))
         change(VirtualInstance, cast.scene.instance_id, connector=connector, **policy)
         cast.rosa()
         if until is not None:
             bring(world, cast.scene, until)
+        DIRECTORY.entry = Entry.PANEL
         return cast
 
     return prepare
@@ -116,6 +121,9 @@ class Directory(DrillConnector):
     create_error: ConnectorError | None = None
     remove_error: ConnectorError | None = None
     exists_error: ConnectorError | None = None
+    activate_error: ConnectorError | None = None
+    once_let_in: Callable[[], None] | None = None
+    """Happens while an account is being let in."""
     meanwhile: Callable[[], None] | None = None
 
     def create(self, account: Account, *, still_wanted: Callable[[], None]) -> None:
@@ -125,6 +133,16 @@ class Directory(DrillConnector):
         meanwhile, self.meanwhile = self.meanwhile, None
         if meanwhile is not None:
             meanwhile()
+
+    def activate(
+        self, account: Account, *, secret: str | None, until: datetime, still_wanted: Callable[[], None]
+    ) -> None:
+        if self.activate_error is not None:
+            raise self.activate_error
+        super().activate(account, secret=secret, until=until, still_wanted=still_wanted)
+        once_let_in, self.once_let_in = self.once_let_in, None
+        if once_let_in is not None:
+            once_let_in()
 
     def exists(self, account: Account) -> bool:
         if self.exists_error is not None:
