@@ -104,7 +104,7 @@ def usable_url(url: str) -> str:
 
 def usable_ca(pem: str) -> str:
     """Return certificates as PEM text that can be trusted; raises ``ValueError``."""
-    _context(pem)
+    trusting(pem)
     return pem
 
 
@@ -113,7 +113,7 @@ class _Guarded(httpx.BaseTransport):
         self._origin, self._timeout, self._secrets = _origin(url), timeout, tuple(secrets)
         self._allowance = Allowance(lasts=timeout, most=MOST_BYTES + MOST_OF_HEADERS)
         try:
-            context = _context(ca_pem) if url.scheme == "https" else None
+            context = trusting(ca_pem) if url.scheme == "https" else None
         except ValueError as error:
             raise ConnectorError(str(error), permanent=True, setting="ca_file") from None
         backend = Backend(self._allowance)
@@ -208,7 +208,8 @@ def _trusting_everybody_known() -> ssl.SSLContext:
     return context
 
 
-def _context(ca_pem: str | None) -> ssl.SSLContext:
+def trusting(ca_pem: str | None) -> ssl.SSLContext:
+    """Return the TLS of a client that trusts these certificates, or the well-known ones; raises ``ValueError``."""
     if ca_pem is None:
         return _trusting_everybody_known()
     try:

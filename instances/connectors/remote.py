@@ -50,6 +50,10 @@ class Directory(ABC):
     def delete(self, account: Account, entry: Found) -> None:
         """Delete an entry by the directory's own id; one that is gone already is a success."""
 
+    def clear(self, account: Account) -> None:
+        """Take away what still speaks of an account that has no entry any more, such as a membership; repeatable."""
+        return
+
     @abstractmethod
     def listed(self) -> Iterator[Found]:
         """Yield what carries our marker or begins with the reserved prefix, all of it, or raise."""
@@ -139,6 +143,7 @@ class RemoteConnector(ABC):
                 _take_away(directory, account, entry)
             if _ours(directory, account):
                 raise ConnectorError("the account is still there")
+            directory.clear(account)
         self._reserved.remove(account)
 
     def remove_many(self, accounts: Sequence[Account]) -> Mapping[int, ConnectorError | None]:

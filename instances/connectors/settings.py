@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar, get_args
+from typing import Any, NoReturn, TypeVar, get_args
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 PLACE = "place"
 MASK = "***"
@@ -59,6 +60,12 @@ def checked(kind: type[S], values: Mapping[str, object]) -> S:
             ".".join(map(str, one["loc"])) or "settings": _said(one) for one in error.errors(include_input=False)
         }
         raise WrongSettings(problems) from None
+
+
+def refuse(name: str, why: str) -> NoReturn:
+    """Say of one field what is wrong with several together, from a validator of the whole."""
+    problem = InitErrorDetails(type=PydanticCustomError("settings", "{why}", {"why": why}), loc=(name,), input=None)
+    raise ValidationError.from_exception_data("ConnectorSettings", [problem])
 
 
 def split(settings: ConnectorSettings) -> tuple[dict[str, Any], dict[str, str]]:

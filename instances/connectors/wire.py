@@ -73,24 +73,7 @@ class Backend(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         """Connect to the first address of a name that answers."""
-        failed: OSError = TimeoutError()
-        for family, address in _addresses(host, port, self._allowance.seconds_left()):
-            try:
-                return _Stream(self._connect(family, address), self._allowance)
-            except OSError as error:  # its time is up, or the next address may answer
-                failed = error
-        raise failed
-
-    def _connect(self, family: int, address: tuple[Any, ...]) -> socket.socket:
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            sock.settimeout(self._allowance.seconds_left())
-            sock.connect(address)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+        return _Stream(connected(host, port, self._allowance), self._allowance)
 
 
 class _Stream(httpcore.NetworkStream):
@@ -131,6 +114,29 @@ class _Stream(httpcore.NetworkStream):
         if info == "is_readable":  # an idle connection with something to say was closed, or is out of step
             return bool(select.select([self._sock], [], [], 0)[0])
         return None
+
+
+def connected(host: str, port: int, allowance: Allowance) -> socket.socket:
+    """Connect to the first address of a name that answers; raises ``OSError``, ``TimeoutError`` among them."""
+    failed: OSError = TimeoutError()
+    for family, address in _addresses(host, port, allowance.seconds_left()):
+        try:
+            return _connected(family, address, allowance)
+        except OSError as error:  # its time is up, or the next address may answer
+            failed = error
+    raise failed
+
+
+def _connected(family: int, address: tuple[Any, ...], allowance: Allowance) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(allowance.seconds_left())
+        sock.connect(address)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _addresses(host: str, port: int, seconds: float) -> list[Address]:

@@ -41,7 +41,7 @@ def address(url: str) -> str:
     except ValueError:
         return "(no address)"
     shown = f"[{host}]" if ":" in host else host
-    return _short(f"{parts.scheme}://{shown}{port}{parts.path}" if host else parts.path, 160)
+    return short(f"{parts.scheme}://{shown}{port}{parts.path}" if host else parts.path, 160)
 
 
 def secrets_in(authorization: str) -> Iterator[str]:
@@ -99,7 +99,7 @@ def broken(tried: str, error: Exception, secrets: Iterable[str]) -> ConnectorErr
     if isinstance(error, ssl.SSLCertVerificationError):
         return _untrusted(tried, error)
     if isinstance(error, httpcore.RemoteProtocolError):
-        return ConnectorError(f"{tried}: the answer is no HTTP: {_short(masked(str(error), secrets), EXCERPT)}")
+        return ConnectorError(f"{tried}: the answer is no HTTP: {short(masked(str(error), secrets), EXCERPT)}")
     if isinstance(error, httpcore.LocalProtocolError):
         return ConnectorError(f"{tried}: this cannot be sent; a header is not allowed in HTTP", permanent=True)
     for kind, what, setting in BREAKAGES:
@@ -111,15 +111,16 @@ def broken(tried: str, error: Exception, secrets: Iterable[str]) -> ConnectorErr
 def _untrusted(tried: str, error: ssl.SSLCertVerificationError) -> ConnectorError:
     if error.verify_code in {WRONG_NAME, WRONG_ADDRESS}:
         return ConnectorError(f"{tried}: its certificate is for another name", permanent=True, setting="url")
-    why = _short(error.verify_message or "", EXCERPT)
+    why = short(error.verify_message or "", EXCERPT)
     return ConnectorError(f"{tried}: its certificate is not trusted: {why}", permanent=True, setting="ca_file")
 
 
 def _quoted(response: httpx.Response, secrets: Iterable[str]) -> str:
-    begins = _short(masked(response.text[:2000], secrets), EXCERPT)
+    begins = short(masked(response.text[:2000], secrets), EXCERPT)
     return f": “{begins}”" if begins else ""
 
 
-def _short(text: str, length: int) -> str:
+def short(text: str, length: int) -> str:
+    """Return somebody else's words on one line, without what does not print, and no longer than that."""
     plain = re.sub(r"[^\w!-~]+", " ", text).strip()
     return plain if len(plain) <= length else f"{plain[: length - 1]}…"
