@@ -13,6 +13,7 @@ from instances.connectors.local import LocalConnector
 
 EXTENSION = "tempadmin.connectors"
 EXTRAS: dict[str, str] = {
+    "ldap": "instances.connectors.ldap_directory.connector:LdapConnector",
     "postgresql": "instances.connectors.postgresql.connector:PostgresqlConnector",
     "scim": "instances.connectors.scim.connector:ScimConnector",
 }

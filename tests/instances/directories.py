@@ -208,6 +208,7 @@ EMBEDDED = "local"
 DIRECTORIES: dict[str, Make] = {
     EMBEDDED: Embedded,
     "drill": Drilled,
+    "ldap": _in("ldap_directory", "Ldap"),
     "postgresql": _in("postgresql_directory", "Roles"),
     "scim": _in("scim_directory", "Scimmed"),
 }

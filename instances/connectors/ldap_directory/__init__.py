@@ -1,0 +1,1 @@
+"""The LDAP connector: accounts as entries of a customer's directory; needs ``tempadmin[ldap]``."""
