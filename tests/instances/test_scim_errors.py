@@ -95,17 +95,39 @@ def test_p1_a_duplicate_that_nobody_shows_is_an_error_for_good(scim: Scimmed, ac
     assert "409" in str(error)
 
 
-@pytest.mark.parametrize("status", [409, 500])
-def test_p1_a_stranger_of_our_name_in_capitals_is_never_taken(scim: Scimmed, account: Account, status: int) -> None:
-    """User names have no case: he is found before anything is sent, and stays as he is."""
+def test_p1_a_stranger_of_our_name_in_capitals_is_never_taken(scim: Scimmed, account: Account) -> None:
+    """User names have no case there: the account cannot be made, and there is nothing of ours to remove."""
     scim.product.put("User", userName=account.name.upper(), active=True)
-    before, scim.product.manner = scim.product.users(), saying(html(status), "POST")
+    before = scim.product.users()
     error = making(scim, account)
     assert error.permanent
     assert "not ours" in str(error)
-    assert error_of(lambda: scim.connector.remove(account)).permanent
+    scim.connector.remove(account)
+    assert not scim.connector.exists(account)
     assert scim.product.users() == before
     assert set(scim.product.methods()) == {"GET"}
+
+
+def test_p1_a_twin_in_capitals_does_not_keep_ours_from_being_removed(scim: Scimmed, account: Account) -> None:
+    """Canaille's user names have a case, so a customer may make one: it is seen, left alone, and holds nothing up."""
+    twin = {"id": "twin", "userName": account.name.upper(), "externalId": account.marker[:-1]}
+
+    def manner(asked: Asked, serve: Serve) -> Said:
+        if asked.path == "/Users/twin":
+            return Said(200).of(twin)
+        said = serve(asked)
+        if (asked.method, asked.path) != ("GET", "/Users"):
+            return said
+        return said.of({**said.json, "Resources": [twin, *said.json.get("Resources", [])], "totalResults": 1})
+
+    scim.connector.create(account, still_wanted=wanted)
+    scim.product.manner = manner
+    scim.connector.create(account, still_wanted=wanted)
+    listed = {one.name: one.ours for one in scim.connector.listed(account.instance_id)}
+    assert listed == {account.name: True, account.name.upper(): False}
+    scim.connector.remove(account)
+    assert scim.product.users() == {}
+    assert not [asked for asked in scim.product.asked if asked.path == "/Users/twin" and asked.method != "GET"]
 
 
 @pytest.mark.parametrize("answer", [html(500), html(504), Said(409, b"{}"), html(201), Said(201)])

@@ -33,6 +33,7 @@ class ScimDirectory(Directory):
     def __init__(self, settings: ScimSettings, instance_id: int, scim: Scim) -> None:
         self._settings, self._instance_id, self._scim = settings, instance_id, scim
         self._listing = Listing(scim, attributes=f"userName,{settings.marker_attribute}")
+        self._seen: Sequence[Found] = ()
         self._administrators: Administrators = administrators(settings, scim, self._listing)
 
     def find(self, account: Account) -> Sequence[Found]:
@@ -47,17 +48,21 @@ class ScimDirectory(Directory):
         elif account.marker and all(account.name in one["userName"].casefold() for one in listed):
             listed += self._listing.search(User, f"{self._settings.marker_attribute} eq {mark}") or []
         wanted = {str(one["id"]) for one in listed if self._may_be(one, account)}
-        return [found for entry_id in sorted(wanted) if (found := self._found(entry_id)) is not None]
+        self._seen = [found for entry_id in sorted(wanted) if (found := self._found(entry_id)) is not None]
+        return self._seen
 
     def add(self, account: Account) -> None:
-        """Make an inactive entry with its marker; the look before it was this connector's, for servers upsert."""
+        """Make an inactive entry with its marker, unless the look before saw one: servers upsert silently."""
+        if self._seen:
+            names = ", ".join(repr(found.name[:80]) for found in self._seen)
+            raise ConnectorError(f"the server has an account that is not ours already: {names}", permanent=True)
         try:
             answer = self._scim.add(_new_user(account, self._settings.marker_attribute))
         except ConnectorError as error:
-            if self.find(account):  # a duplicate, or made all the same: what the look shows is judged
+            if any(found.ours for found in self.find(account)):  # it was made all the same, now or by a former try
                 return
             if isinstance(error, Refused) and error.status == CONFLICT:
-                why = f"the server says that there is a {account.name}, and shows none: {error}"
+                why = f"the server has an account {account.name} already, and it is not ours: {error}"
                 raise ConnectorError(why, permanent=True) from None
             raise
         entry_id = str(answer.get("id") or "")
@@ -96,7 +101,7 @@ class ScimDirectory(Directory):
         """Yield what carries our marker or begins with the reserved prefix; all users are read for that."""
         for one in self._listing.everything(User):
             found = self._as_found(str(one["id"]), one)
-            if found.name.startswith(current_runtime().settings.user_prefix):
+            if found.name.casefold().startswith(current_runtime().settings.user_prefix):
                 again = self._found(found.id)
                 if again is not None:
                     yield again
@@ -119,19 +124,24 @@ class ScimDirectory(Directory):
         return None if entry is None else self._as_found(entry_id, entry)
 
     def _as_found(self, entry_id: str, entry: Answer) -> Found:
+        """Return what an entry is to us; ours has the name that was asked, though the server shows it in capitals.
+
+        RFC 7643 gives user names no case, and servers differ: a stranger's capitals make another account of it.
+        """
         name, mark = str(entry.get("userName", "")), entry.get(self._settings.marker_attribute)
-        if name.casefold().startswith(current_runtime().settings.user_prefix):
-            name = name.casefold()  # RFC 7643, section 4.1.1: userName has no case; and reserved names have none
         mark = mark if isinstance(mark, str) else None
-        proven = marker.request_in(mark, instance_id=self._instance_id, name=name, keys=current_runtime().keys)
-        return Found(id=entry_id, name=name, marker=mark, ours=proven is not None)
+        for spelled in (name, name.casefold()):  # reserved names have no capitals
+            keys = current_runtime().keys
+            if marker.request_in(mark, instance_id=self._instance_id, name=spelled, keys=keys) is not None:
+                return Found(id=entry_id, name=spelled, marker=mark, ours=True)
+        return Found(id=entry_id, name=name, marker=mark, ours=False)
 
     def _refuse_unmarked(self, account: Account, entry_id: str, entry: Answer) -> None:
         """Take away at once what was made and could never be proven ours, or stands under another name."""
         found = self._as_found(entry_id, entry)
-        if found.marker == account.marker and found.name == account.name:
+        if found.ours and found.name == account.name:
             return
-        if found.marker == account.marker or found.name == account.name:
+        if found.marker == account.marker or found.name.casefold() == account.name:
             self._scim.take_away(User, entry_id)
         if found.marker != account.marker:
             attribute = self._settings.marker_attribute
