@@ -22,7 +22,7 @@ from tempadmin.db import db
 from tempadmin.outbox.queue import deliver_due
 from tempadmin.runtime import EXTENSION, Runtime, application
 from tempadmin.web.context import instance_source
-from tickets import extend, queries, tokens
+from tickets import codes, extend, queries
 from tickets.approve import START_WITHIN, approve, reject
 from tickets.asking import Asked
 from tickets.confirm import confirm, open_confirmation
@@ -139,7 +139,7 @@ def _enter(story: Story, teller: _Teller, asked: Asked) -> Visitor:
     key = open_confirmation(request_id=asked.id, user_id=person_id, runtime=runtime)
     link = confirm(key=key, user_id=person_id, answer=teller.code(story.who), runtime=runtime)
     verifier = "the demo's own browser"
-    challenge = tokens.challenge_of(verifier)
+    challenge = codes.challenge_of(verifier)
     url = issue_code(public_id=asked.public_id, challenge=challenge, user_id=person_id, runtime=runtime)
     instance_id = db.session.get_one(AccessRequest, asked.id).instance_id
     session = redeem(

@@ -21,13 +21,13 @@ from tempadmin.web.fields import BAD_REQUEST, slow_down
 from tempadmin.web.guard import allow
 from tempadmin.web.targets import Target, targets
 from tickets import confirm, queries
+from tickets.codes import CHALLENGE
 from tickets.hand_off import issue_code
 from tickets.models import AccessRequest
 from tickets.presenting import PUBLIC_ID, access_of, stale_buttons_explained
 
 blueprint = Blueprint("entry", __name__)
 
-CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 KEY = re.compile(r"[A-Za-z0-9_.-]{20,200}")
 
 

@@ -22,7 +22,7 @@ from tempadmin.errors import Conflict, Forbidden, Gone, NotFound, Unavailable
 from tempadmin.keys import Unsealable, new_secret
 from tempadmin.runtime import Runtime
 from tempadmin.web.context import instance_source
-from tickets import tokens
+from tickets import codes, tokens
 from tickets.machine import locked
 from tickets.models import LOGIN, AccessRequest, Ticket
 from tickets.states import State
@@ -67,7 +67,7 @@ def depart(*, key: str, instance_id: int, cookie: str | None, runtime: Runtime) 
     kept = open_cookie(cookie, instance_id=instance_id, runtime=runtime)
     if kept is None or kept.key != key:
         kept = Kept(verifier=new_secret(), key=key, until=ticket.expires_at)
-    query = urlencode({"request": request.public_id, "challenge": tokens.challenge_of(kept.verifier)})
+    query = urlencode({"request": request.public_id, "challenge": codes.challenge_of(kept.verifier)})
     return Departure(
         cookie=_seal(kept, instance_id=instance_id, runtime=runtime),
         max_age=max(1, int((ticket.expires_at - now).total_seconds())),

@@ -6,11 +6,8 @@ is turned away before the database is asked. Whether a ticket still works is dec
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from itsdangerous import BadSignature
 from sqlalchemy import select, update
@@ -19,11 +16,11 @@ from tempadmin.db import claimed, db
 from tempadmin.errors import Gone, NotFound
 from tempadmin.keys import new_secret
 from tempadmin.runtime import Runtime
+from tickets import codes
 from tickets.models import Ticket
 from tickets.refusals import Why, refused
 
 CODE_PURPOSE = "ticket.code"
-CODE_LIVES = timedelta(seconds=60)
 NO_LINK = "There is no such link here."
 SPENT = "This link was used already, replaced by a newer one, or its time is over."
 
@@ -131,20 +128,15 @@ def use(ticket: Ticket, *, now: datetime) -> None:
 
 def put_code(ticket: Ticket, *, challenge: str, now: datetime, runtime: Runtime) -> str:
     """Put a fresh code for a browser's challenge on a locked ticket, in the place of a former one; return it."""
-    code = new_secret()
-    ticket.code_digest = runtime.keys.digest(CODE_PURPOSE, code)
-    ticket.code_challenge = challenge
-    ticket.code_expires_at = now + CODE_LIVES
+    code, kept = codes.new(CODE_PURPOSE, challenge=challenge, now=now, runtime=runtime)
+    ticket.code_digest, ticket.code_challenge, ticket.code_expires_at = kept.digest, kept.challenge, kept.expires_at
     return code
 
 
 def code_fits(ticket: Ticket, *, code: str, verifier: str, now: datetime, runtime: Runtime) -> bool:
     """Tell whether a code is this ticket's, in time, and was made for the browser that holds the verifier."""
-    if ticket.code_digest is None or ticket.code_expires_at is None or now >= ticket.code_expires_at:
-        return False
-    digests = runtime.keys.digests(CODE_PURPOSE, code)
-    right_code = any(hmac.compare_digest(ticket.code_digest, digest) for digest in digests)
-    return right_code and hmac.compare_digest(ticket.code_challenge or "", challenge_of(verifier))
+    kept = codes.Kept(digest=ticket.code_digest, challenge=ticket.code_challenge, expires_at=ticket.code_expires_at)
+    return codes.fits(kept, CODE_PURPOSE, code=code, verifier=verifier, now=now, runtime=runtime)
 
 
 def burn_code(code: str, *, runtime: Runtime) -> None:
@@ -155,11 +147,6 @@ def burn_code(code: str, *, runtime: Runtime) -> None:
         .where(Ticket.code_digest.in_(digests))
         .values(code_digest=None, code_challenge=None, code_expires_at=None)
     )
-
-
-def challenge_of(verifier: str) -> str:
-    """Return the challenge of a verifier: SHA-256, base64url without padding (RFC 7636, S256)."""
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
 def _why(ticket: Ticket) -> Why:

@@ -15,7 +15,7 @@ from tempadmin.db import db
 from tests.tickets.evidence import code_in
 from tests.tickets.scenes import Scene
 from tests.world import World
-from tickets import tokens
+from tickets import codes
 from tickets.hand_off import Kept, issue_code
 from tickets.models import AccessRequest, Ticket
 from tickets.redeem import redeem
@@ -47,7 +47,7 @@ def open_door(world: World, scene: Scene, verifier: str = "v" * 43) -> Door:
     """Have the console put a code for this verifier on the ticket."""
     url = issue_code(
         public_id=scene.public_id,
-        challenge=tokens.challenge_of(verifier),
+        challenge=codes.challenge_of(verifier),
         user_id=scene.user_id,
         runtime=world.runtime,
     )

@@ -12,7 +12,7 @@ from tempadmin.db import transaction
 from tests.tickets.evidence import BEA
 from tests.tickets.tickets_at_hand import SECOND, fits, found, found_again, issue, put_code
 from tests.world import World
-from tickets import tokens
+from tickets import codes, tokens
 
 
 @pytest.fixture
@@ -69,8 +69,8 @@ def test_burning_takes_the_presented_code_and_nothing_else(world: World, request
 
 def test_a_challenge_is_the_one_of_rfc_7636() -> None:
     """Its example in appendix B, and no padding at the end."""
-    assert tokens.challenge_of("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk") == (
+    assert codes.challenge_of("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk") == (
         "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
     )
     padded = base64.urlsafe_b64encode(hashlib.sha256(b"v").digest()).decode()
-    assert tokens.challenge_of("v") + "=" == padded
+    assert codes.challenge_of("v") + "=" == padded

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from tempadmin.db import db, transaction
 from tests.world import World
-from tickets import tokens
+from tickets import codes, tokens
 from tickets.models import LOGIN, Ticket
 
 SECOND = timedelta(seconds=1)
@@ -28,7 +28,7 @@ def found(world: World, key: str, purpose: str = LOGIN) -> Ticket:
 def put_code(world: World, key: str, verifier: str) -> str:
     with transaction():
         ticket = found_again(world, key)
-        challenge = tokens.challenge_of(verifier)
+        challenge = codes.challenge_of(verifier)
         return tokens.put_code(ticket, challenge=challenge, now=world.clock.now(), runtime=world.runtime)
 
 

@@ -16,11 +16,11 @@ from tests.tickets.evidence import code_in, key_in, thief
 from tests.tickets.scenes import Scene, new_scene
 from tests.world import REASON, World
 from tickets import confirm
+from tickets.codes import challenge_of
 from tickets.hand_off import Kept, depart, issue_code, open_cookie
 from tickets.provision import provision
 from tickets.redeem import redeem
 from tickets.request import request_access
-from tickets.tokens import challenge_of
 
 PICK = st.integers(0, 5)
 MOSTLY = st.sampled_from([True, True, True, False])
