@@ -13,7 +13,10 @@ import structlog
 from flask import Flask, Response, g, request
 from structlog.typing import EventDict, WrappedLogger
 
-SECRET_PARAMETER = re.compile(r"\b(key|code|challenge|password|secret|token)=[^&\s\"']+")
+SECRET_PARAMETER = re.compile(
+    r"\b(key|code|challenge|password|(?:client_)?secret|code_verifier|(?:access_|id_|logout_)?token(?:_hint)?)"
+    r"=[^&\s\"']+"
+)
 
 log = structlog.get_logger()
 

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 from tempadmin import errors
 from tempadmin.accounts import login
 from tempadmin.db import db, is_outage
+from tempadmin.web.guard import for_programs
 
 STATUS: dict[type[errors.DomainError], int] = {
     errors.Invalid: 400,
@@ -50,6 +51,8 @@ SENTENCES = {
     500: "It was noted. Nothing was changed by halves.",
     503: "The database takes nothing at this moment. Nothing was changed by halves; try again in a few seconds.",
 }
+PROGRAMS = {429: "slow_down", 500: "server_error", 503: "temporarily_unavailable"}
+"""The words of RFC 6749 and RFC 8628; everything else is an ``invalid_request``."""
 
 log = structlog.get_logger()
 
@@ -87,6 +90,9 @@ def _render(status: int, message: str, *, title: str | None, action: Action | No
     g.setdefault("instance", None)
     _forget_if_over()
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 503 else {}
+    if for_programs():
+        told = {"error": PROGRAMS.get(status, "invalid_request"), "error_description": message}
+        return make_response(told, status, headers)
     if request_ctx.url_adapter is None:  # the Host header is no host name at all: no page could name an address
         return make_response(f"{message}\n", status, {**headers, "Content-Type": "text/plain; charset=utf-8"})
     # Not of our own failures: what was committed before them stays.

@@ -60,11 +60,44 @@ class Rule:
     """Whether support sessions come here whose account is used elsewhere; they come to no other view with roles."""
     quiet: bool = False
     """Whether a visit is no use of the session: a page that looks again by itself must not keep it alive."""
+    optional: bool = False
+    """Whether the view is public, and yet wants to know who comes, if anybody does."""
+    machine: bool = False
+    """Whether programs come here, with what they know in the request itself: no cookie counts, and no origin."""
+
+    def __post_init__(self) -> None:
+        """Keep apart what must never meet: a view without origin and CSRF check acts for nobody's session (S34)."""
+        if self.machine and (self.reads_session or self.support):
+            raise ValueError("a view for programs reads no session")
+
+    @property
+    def reads_session(self) -> bool:
+        """Whether the browser's session counts here."""
+        return bool(self.roles) or self.optional
 
 
 def public(*, place: Place = "every") -> Callable[[V], V]:
     """Let anybody see a view; whatever session cookie comes along is not looked at."""
     return _mark(Rule(place=place))
+
+
+def whoever(*, place: Place) -> Callable[[V], V]:
+    """Let anybody see a view that wants to know who it is: it asks ``login.acting_session()`` itself."""
+    return _mark(Rule(place=place, optional=True))
+
+
+def machine(*, place: Place) -> Callable[[V], V]:
+    """Let programs use a view: no cookie is read, origin and CSRF are not checked, refusals are JSON.
+
+    Whoever posts here proves by the request itself what they may do: by a client's secret, or a token.
+    """
+    return _mark(Rule(place=place, machine=True))
+
+
+def for_programs() -> bool:
+    """Tell whether the view that this request is for is one for programs."""
+    rule = rule_of(application(), request.endpoint) if request.endpoint else None
+    return rule is not None and rule.machine
 
 
 def allow(
@@ -128,13 +161,15 @@ def check() -> BaseResponse | None:
         return None
     rule = rule_of(application(), request.endpoint) if request.endpoint else None
     if rule is None or not _is_here(rule.place):
-        g.reads_session = True  # the page that says so shows the way back, and a support session's try is recorded
+        # The page that says so shows the way back, and a support session's try is recorded.
+        g.reads_session = rule is None or not rule.machine
         abort(404)
-    g.reads_session, g.quiet = bool(rule.roles), rule.quiet  # first: what is refused from here on is recorded
+    g.reads_session, g.quiet = rule.reads_session, rule.quiet  # first: what is refused from here on is recorded
     _refuse_nul()
     if request.method not in SAFE_METHODS:
-        check_origin(current_instance())
-        csrf.protect()
+        if not rule.machine:
+            check_origin(current_instance())
+            csrf.protect()
         if request.files:
             abort(400)  # no form of ours takes any, and a file where a text belongs has no words to judge
     return _check_person(rule) if rule.roles else None
