@@ -27,6 +27,9 @@ from tickets import (
     support_pages,
     support_session,
 )
+from tickets.provider import backchannel
+from tickets.provider import jobs as provider_jobs
+from tickets.provider import web as provider
 
 
 def init_app(app: Flask) -> None:
@@ -38,12 +41,15 @@ def init_app(app: Flask) -> None:
     console.init_app(app)
     entry.init_app(app)
     portal.init_app(app)
+    provider.init_app(app)
     support_pages.init_app(app)
     support_session.init_app(app)
     banners.init_app(app)
     listing.init_app(app)
     authority.init_app(app)
     jobs.init_app(app)
+    provider_jobs.init_app(app)
+    backchannel.init_app(app)
     demo.init_app(app)
     doctor.init_app(app)
     doctor_directories.init_app(app)

@@ -28,6 +28,8 @@ LOOKS: dict[str, tuple[str, str]] = {
     "account.remove_factor": ("Looked at the user's second factor", "open the page for the user's second factor"),
     "account.recovery_codes": ("Looked at the user's recovery codes", "open the page for the user's recovery codes"),
     "accounts.sign_out_page": ("Opened the page to sign out", "open the page to sign out"),
+    "provider.authorize": ("Came from the product to sign in there, and was refused", "sign in to the product"),
+    "provider.log_out": ("Opened the page to log out", "log out from the product's side"),
 }
 """By endpoint: what was looked at, and what somebody tried to look at."""
 

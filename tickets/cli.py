@@ -1,4 +1,4 @@
-"""What on-demand access adds to the command line: ``access``, ``cleanup``, ``drill``; the policy to ``instance``."""
+"""What on-demand access adds to the command line, two of it to ``instance``: ``policy`` and ``client``."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ from tempadmin.runtime import Runtime
 from tickets.access_cli import access
 from tickets.drill_cli import drill
 from tickets.policy_cli import policy
+from tickets.provider.cli import client, oidc
 from tickets.sweep import ONLY_TOLD, find_leftovers, sweep
 
 
 def register(group: click.Group) -> None:
-    """Add the commands; ``instance`` becomes a copy with one more, for without this module nothing has a policy."""
+    """Add the commands; ``instance`` becomes a copy with two more, for without this module nothing has them."""
     group.add_command(access)
     group.add_command(cleanup)
     group.add_command(drill)
-    group.add_command(click.Group("instance", commands={**instance.commands, "policy": policy}, help=instance.help))
+    group.add_command(oidc)
+    group.add_command(
+        click.Group("instance", commands={**instance.commands, "policy": policy, "client": client}, help=instance.help)
+    )
 
 
 @click.command("cleanup")

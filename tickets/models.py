@@ -12,7 +12,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from tempadmin.db import Base, UtcDateTime
 from tickets import policy
-from tickets.provider import models as _of_the_provider  # noqa: F401 - every table exists always
 from tickets.states import State
 from tickets.triggers import TRIGGERS
 

@@ -13,6 +13,7 @@ from tests.failpoints import (  # each fills the list
     their_entries,  # noqa: F401
     their_instances,  # noqa: F401
     their_jobs,  # noqa: F401
+    their_products,  # noqa: F401
     their_remnants,  # noqa: F401
 )
 from tests.failpoints.stage import SCENARIOS, Scenario

@@ -28,6 +28,7 @@ JOBS = {
     "expiry",
     "housekeeping",
     "mail",
+    "oidc-keys",
     "removal",
 }
 OUTCOMES, PURPOSES = {"done", "failed", "lost"}, {"confirm", "login"}

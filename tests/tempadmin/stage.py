@@ -16,12 +16,13 @@ from tempadmin.accounts.models import ADMINISTRATOR, Invitation
 from tempadmin.accounts.models import OMNIADMIN as OMNIADMIN_ROLE
 from tempadmin.accounts.omniadmins import create_omniadmin
 from tempadmin.accounts.sessions import open_session
-from tempadmin.audit.log import Actor
+from tempadmin.audit.log import SERVICE, Actor
 from tempadmin.db import db, transaction
 from tests.browser import Browser
 from tests.conftest import Build
 from tests.tempadmin.asked import asked_first, impersonated
 from tests.world import CONSOLE, FakeClock, World
+from tickets.provider import register
 
 ACME = "http://acme.localhost:8000"
 SESSION_COOKIE = "tempadmin_session"
@@ -116,6 +117,7 @@ def prepare(world: World) -> tuple[dict[tuple[str, str], str], dict[str, str]]:
     }
     words = {
         **asking,
+        "wish": _product(acme.id, world),
         "consented": consented,
         "marked": str(marked.id),
         "active": active,
@@ -143,6 +145,17 @@ def _left_behind(world: World) -> str | None:
     cookie = browser.cookie(SESSION_COOKIE, "acme.localhost")
     browser.post(ACME + "/support-session/leave", follow=True)
     return cookie
+
+
+def _product(instance_id: int, world: World) -> str:
+    """Register a product, now that everybody is inside by the panel; what it asks of the provider."""
+    back = ("https://product.example/back",)
+    product = register.Product(login_uri="https://product.example/in", redirect_uris=back)
+    client = register.register(instance_id=instance_id, product=product, actor=SERVICE, runtime=world.runtime)
+    return (
+        f"response_type=code&client_id={client.client_id}&redirect_uri=https://product.example/back&scope=openid"
+        f"&code_challenge={'c' * 43}&code_challenge_method=S256&state=s"
+    )
 
 
 def _without_factor(world: World) -> str:

@@ -18,7 +18,9 @@ ALL = "instances,scheduler,tickets"
 OF_TICKETS = {
     name
     for name in TABLE
-    if name.split(" ")[1].startswith(("/access", "/login/ticket", "/login/return", "/left", "/support-"))
+    if name.split(" ")[1].startswith(
+        ("/access", "/login/ticket", "/login/return", "/left", "/support-", "/oidc/", "/.well-known/")
+    )
     or "/request-" in name
 }
 

@@ -6,14 +6,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tempadmin.web import guard
 from tests.tempadmin.conftest import Play
-from tests.tempadmin.stage import ACME, ADMIN, OMNIADMIN, TEMPORARY, Stage, everything
+from tests.tempadmin.stage import ACME, ADMIN, ANONYMOUS, OMNIADMIN, TEMPORARY, Stage, everything
 from tests.tempadmin.test_routes import TABLE
 from tests.world import CONSOLE, PASSWORD, World
 
 pytestmark = pytest.mark.only_sqlite  # the scene is a copied SQLite file
 
-POSTS = [name for name in TABLE if name.startswith("POST ")]
+POSTS = [name for name in TABLE if name.startswith("POST ") and "machine" not in TABLE[name]]
 FOREIGN_SOURCES = {
     "no origin": {},
     "a null origin": {"Origin": "null"},
@@ -83,6 +84,34 @@ def test_s34_a_change_without_this_sessions_token_is_refused(name: str, stage: S
         if status != 403:
             accepted.append((what, status))
     assert accepted == []
+    assert everything(world) == before
+
+
+def test_s34_only_views_for_programs_go_unchecked_and_none_of_them_reads_a_session(world: World) -> None:
+    """The list is short and written by hand, and a rule that was for programs and for somebody's session is none."""
+    posted = {
+        f"POST {one.rule}"
+        for one in world.app.url_map.iter_rules()
+        if "POST" in (one.methods or ()) and getattr(guard.rule_of(world.app, one.endpoint), "machine", False)
+    }
+    assert posted == {name for name in TABLE if "machine" in TABLE[name]}
+    for reads in ({"roles": frozenset({"member"})}, {"support": True}, {"optional": True}):
+        with pytest.raises(ValueError, match="reads no session"):
+            guard.Rule(place="every", machine=True, **reads)
+
+
+@pytest.mark.parametrize("name", [name for name in TABLE if "machine" in TABLE[name]])
+def test_s34_a_view_for_programs_knows_nobody(name: str, stage: Stage, play: Play) -> None:
+    """From any page, in the browser of whoever is inside: the answer is a stranger's, and nothing changes."""
+    world = play()
+    before = everything(world)
+    answers = []
+    for person in (ANONYMOUS, ADMIN, TEMPORARY):
+        browser = stage.browser(world, "customer", person)
+        answer = browser.post(name.split(" ")[1], TABLE[name].get("form", {}), headers=FOREIGN_SOURCES["a null origin"])
+        answers.append((answer.status_code, answer.get_data(), "Set-Cookie" in answer.headers))
+    assert len(set(answers)) == 1
+    assert not answers[0][2]
     assert everything(world) == before
 
 
