@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from instances import actions, hosts, notices, panel, web
+from instances import actions, connection_web, hosts, notices, panel, web
 from instances.connectors.registry import init_app as init_connectors
 
 
@@ -16,3 +16,4 @@ def init_app(app: Flask) -> None:
     notices.init_app(app)
     web.init_app(app)
     panel.init_app(app)
+    connection_web.init_app(app)

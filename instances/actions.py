@@ -32,6 +32,7 @@ class Link:
 
     label: str
     url: str
+    minor: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,8 @@ class RowAction:
 
     label: str
     url: Callable[[VirtualInstance], str | None]
+    minor: bool = False
+    """Not what people come for: it stands small, below the instance's name."""
 
 
 @dataclass
@@ -70,5 +73,5 @@ def instance_list(app: Flask) -> InstanceList:
 
 def links(app: Flask, instance: VirtualInstance) -> list[Link]:
     """Return the row actions of one instance."""
-    found = [(action.label, action.url(instance)) for action in instance_list(app).actions]
-    return [Link(label, url) for label, url in found if url is not None]
+    found = [(action, action.url(instance)) for action in instance_list(app).actions]
+    return [Link(action.label, url, action.minor) for action, url in found if url is not None]

@@ -16,6 +16,7 @@ from tempadmin.runtime import Runtime
 
 LONGEST = 65_536
 SHOWN = 120
+ADDRESSES = ("url", "uri", "host", "server", "port", "address")
 WITH_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]*:[^/?#\s]*@", re.IGNORECASE)
 PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 ANOTHER_PLACE = "is missing; it was given for another directory, and is not sent to this one unless you give it again"
@@ -53,7 +54,7 @@ def take(
     if problems := dict(_unfit(given, secrets)):
         raise WrongSettings({**_problems(kind, known | given), **problems})
     settings = checked(kind, known | given)
-    if before is not None and known and moved(settings, before.values):
+    if before is not None and known and _is_sent_elsewhere(settings, before.values):
         settings = _for_another_place(kind, given, known)
         known = {}
     return Taken(
@@ -63,8 +64,20 @@ def take(
 
 def moved(settings: ConnectorSettings, before: Mapping[str, Any]) -> bool:
     """Tell whether settings speak of another directory than those before."""
-    plain = split(settings)[0]
-    return any(is_place(type(settings), name) and value != before.get(name) for name, value in plain.items())
+    return any(is_place(type(settings), name) for name in _changed(settings, before))
+
+
+def _is_sent_elsewhere(settings: ConnectorSettings, before: Mapping[str, Any]) -> bool:
+    """Tell whether a secret would be sent to another address than before; not every address is a directory's."""
+    return moved(settings, before) or any(name.endswith(ADDRESSES) for name in _changed(settings, before))
+
+
+def _changed(settings: ConnectorSettings, before: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is not as before; a setting that a newer version brought was at its default until now."""
+    for name, value in split(settings)[0].items():
+        default = type(settings).model_fields[name].get_default(call_default_factory=True)
+        if value != (before[name] if name in before else json.loads(json.dumps(default, default=str))):
+            yield name
 
 
 def in_words(settings: ConnectorSettings | None) -> str | None:

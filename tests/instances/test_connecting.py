@@ -71,9 +71,9 @@ def test_all_that_is_wrong_is_said_at_once_and_nothing_is_stored(
 ) -> None:
     """Missing, unknown, nonsense, out of range: each by its name, and the directory is not even asked."""
     with pytest.raises(WrongSettings) as found:
-        connect(world, url="cabinet", token=None, groups=[], port=0, colour="red", mode="slow", verify="perhaps")
+        connect(world, url="cabinet", token=None, groups=[], drawer=0, colour="red", mode="slow", verify="perhaps")
     problems = dict(found.value.problems)
-    assert problems.keys() == {"url", "token", "groups", "port", "colour", "mode", "verify"}
+    assert problems.keys() == {"url", "token", "groups", "drawer", "colour", "mode", "verify"}
     assert (problems["url"], problems["token"]) == ("is no https address", "is missing")
     assert problems["colour"] == "there is no such setting"
     with pytest.raises(WrongSettings, match="there is no such setting"):
@@ -108,10 +108,10 @@ def test_nothing_is_stored_of_what_could_not_be_used(world: World, cabinet: Cabi
     connect(world)
     before = now_at(birch)
     with pytest.raises(ConnectorError, match="401") as found:
-        connect(world, token="wrong", port=8443)
+        connect(world, token="wrong", drawer=84)
     assert (found.value.setting, now_at(birch)) == ("token", before)
-    connect(world, token="wrong", port=8443, try_first=False)
-    assert now_at(birch)[1] == {**(before[1] or {}), "token": "wrong", "port": 8443}
+    connect(world, token="wrong", drawer=84, try_first=False)
+    assert now_at(birch)[1] == {**(before[1] or {}), "token": "wrong", "drawer": 84}
 
 
 def test_p12_a_secret_that_comes_back_is_masked(world: World, cabinet: Cabinet, birch: VirtualInstance) -> None:
@@ -128,11 +128,11 @@ def test_a_secret_that_is_not_given_stays(world: World, cabinet: Cabinet, birch:
     connect(world, password=PASSWORD)
     first = world.clock.now()
     world.clock.advance(days=3)
-    connect(world, token=None, port=8443)
+    connect(world, token=None, drawer=84)
     stored, (_, settings) = connections.stored(birch.id), now_at(birch)
     assert stored is not None
     assert settings is not None
-    assert (settings["token"], settings["password"], settings["port"]) == (TOKEN, PASSWORD, 8443)
+    assert (settings["token"], settings["password"], settings["drawer"]) == (TOKEN, PASSWORD, 84)
     assert stored.set_at == {"token": first, "password": first}
     assert json.loads(last_event(birch.id).details).get("changed_secrets") is None
     connect(world, password="")
@@ -145,8 +145,9 @@ def test_a_secret_that_is_not_given_stays(world: World, cabinet: Cabinet, birch:
 def test_p12_a_kept_secret_is_sent_to_no_other_place(world: World, cabinet: Cabinet, birch: VirtualInstance) -> None:
     """Whoever may change an address must not learn by it what was given for another one."""
     connect(world)
-    with pytest.raises(WrongSettings, match="token: is missing; it was given for another directory"):
-        connect(world, url="https://elsewhere.example", token=None)
+    for elsewhere in ({"url": "https://elsewhere.example"}, {"key_url": "https://elsewhere.example"}):
+        with pytest.raises(WrongSettings, match="token: is missing; it was given for another directory"):
+            connect(world, CABINET, try_first=True, token=None, **elsewhere)
     assert cabinet.opened == 1
     connect(world, url="https://elsewhere.example")
     assert cabinet.opened == 2

@@ -63,21 +63,21 @@ def test_an_instance_is_connected_by_a_file(command: Command, file: Path, birch:
         0,
         "ok  The drill directory answers.\nbirch-health is connected (cabinet).\n",
     )
-    file.write_text(FILE.replace(f'token = "{TOKEN}"', "port = 8443"))
+    file.write_text(FILE.replace(f'token = "{TOKEN}"', "drawer = 84"))
     again = command("instance", "connect", "birch-health", "--connector", CABINET, "--settings", str(file))
-    assert (again.exit_code, present(birch).port, present(birch).token.get_secret_value()) == (0, 8443, TOKEN)
+    assert (again.exit_code, present(birch).drawer, present(birch).token.get_secret_value()) == (0, 84, TOKEN)
     assert command("instance", "connect", "birch-health", "--connector", "local").exit_code == 0
 
 
 def test_each_wrong_setting_is_named_and_nothing_is_saved(command: Command, file: Path, birch: VirtualInstance) -> None:
     """A line for each on standard error, exit code 1; what the file holds of secrets is never repeated (P12)."""
-    file.write_text(f'url = "cabinet"\ntoken = "{TOKEN}"\nport = "{TOKEN}"\n')
+    file.write_text(f'url = "cabinet"\ntoken = "{TOKEN}"\ndrawer = "{TOKEN}"\n')
     done = command("instance", "connect", "birch-health", "--connector", CABINET, "--settings", str(file))
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.splitlines() == [
         "error: url: is no https address",
         "error: groups: is missing",
-        "error: port: Input should be a valid integer, unable to parse string as an integer",
+        "error: drawer: Input should be a valid integer, unable to parse string as an integer",
         "Nothing was saved.",
     ]
     assert connections.stored(birch.id) is None
@@ -151,7 +151,7 @@ def test_the_settings_of_a_connector_are_printed_as_a_file(command: Command) -> 
     assert tomllib.loads(done.stdout).keys() == {"url", "token", "groups"}
     taken_in = "\n".join(line.removeprefix("#") if line[:2] != "# " else line for line in done.stdout.splitlines())
     assert tomllib.loads(taken_in).keys() == CabinetSettings.model_fields.keys()
-    assert tomllib.loads(taken_in)["port"] == 443
+    assert tomllib.loads(taken_in)["drawer"] == 1
     assert "# What opens it. Secret: also { file" in done.stdout
     assert "TEMPADMIN_CONNECTION_TOKEN" in done.stdout
     assert "has no settings" in command("instance", "settings", "local").stdout

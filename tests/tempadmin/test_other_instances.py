@@ -49,6 +49,8 @@ OF_THE_CONSOLE = {
     "/access/<public_id>/retry-removal",
     "/access/<public_id>/removed-by-hand",
     "/access/<public_id>/start",
+    "/instances/<web_id>/connection",
+    "/instances/<web_id>/connection/check",
     "/instances/<web_id>/request-access",
     "/instances/<web_id>/request-impersonation",
     "/jobs/<name>/run",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from threading import Thread
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from instances.connecting import connect_instance, connection_changing
+from instances.connecting import connect_instance
 from instances.connectors.drill import Fault
 from instances.models import VirtualInstance
 from tempadmin.audit.log import SERVICE
@@ -18,6 +17,7 @@ from tempadmin.errors import Conflict
 from tests.instances.cabinet import CABINET, GOOD, Cabinet, put_up
 from tests.tickets.asked import change
 from tests.tickets.faraway import has_fault, there
+from tests.tickets.locks import overlap
 from tests.tickets.scenes import Scene, bring, new_scene
 from tests.world import REASON, World
 from tickets.end import end_access
@@ -67,7 +67,7 @@ def test_p1_no_place_changes_while_an_account_may_be_there(world: World, scene: 
     for change_of_place in ({"connector": "local"}, {"url": "https://elsewhere.example"}):
         with pytest.raises(Conflict, match="1 access that has not ended"):
             connect(world, scene, **change_of_place)
-    connect(world, scene, port=8443, groups=["keepers"])
+    connect(world, scene, drawer=84, groups=["keepers"])
     end_access(request_id=scene.request_id, reason=EndReason.CANCELLED, actor=SERVICE, runtime=world.runtime)
     deprovision(request_id=scene.request_id, runtime=world.runtime)
     assert (world.request(scene.request_id).state, there(world)) == (State.ENDED, [])
@@ -130,39 +130,28 @@ def test_a_change_that_came_first_is_not_overwritten(world: World, scene: Scene,
 @pytest.mark.parametrize("first", ["request", "change"])
 def test_p1_a_request_and_a_change_see_each_other(world: World, scene: Scene, first: str) -> None:
     """Whichever is later knows of the other: no account is asked for at a place that is not looked at any more."""
-    raised: list[BaseException] = []
-    began: list[Thread] = []
 
-    def ask() -> None:
+    def ask() -> str:
         facts: dict[str, Any] = {"reason": REASON, "external_ticket": None, "duration": timedelta(hours=1)}
-        with world.app.app_context():
-            request_access(requester_id=scene.user_id, web_id=scene.web_id, runtime=world.runtime, **facts)
+        request_access(requester_id=scene.user_id, web_id=scene.web_id, runtime=world.runtime, **facts)
+        return "asked"
 
-    def move() -> None:
-        with world.app.app_context():
-            try:
-                connect(world, scene, "local")
-            except Conflict as error:
-                raised.append(error)
+    def move() -> str:
+        try:
+            connect(world, scene, "local")
+        except Conflict:
+            return "refused"
+        return "moved"
 
-    if first == "request":
-        ask()
-        move()
-    else:
-
-        def ask_meanwhile(_app: object, **_facts: object) -> None:
-            began.append(Thread(target=ask))
-            began[0].start()
-
-        with connection_changing.connected_to(ask_meanwhile, sender=world.app):
-            move()
-        began[0].join(20)
+    at, calls, outcome = {
+        "request": ("access.requested", (ask, move), ("asked", "refused", CABINET, CABINET)),
+        "change": ("instance.connected", (move, ask), ("moved", "asked", "local", "local")),
+    }[first]
     db.session.rollback()
-    request = db.session.scalars(select(AccessRequest)).one()
+    said = overlap((world, calls[0]), (world, calls[1]), at=at)
+    asked_of = db.session.scalars(select(AccessRequest.connector)).one()
     connector = db.session.scalars(select(VirtualInstance.connector).filter_by(id=scene.instance_id)).one()
-    assert (request.connector, connector, len(raised)) == (
-        (CABINET, CABINET, 1) if first == "request" else ("local", "local", 0)
-    )
+    assert (*said, asked_of, connector) == outcome
 
 
 def test_an_outage_does_not_keep_a_place(world: World, scene: Scene) -> None:
