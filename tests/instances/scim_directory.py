@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from instances import connections
 from instances.connectors.base import Account
@@ -13,16 +13,22 @@ from instances.models import Connection, VirtualInstance
 from tempadmin.db import transaction
 from tests.instances.conftest import MakeTemporary
 from tests.instances.directories import Embedded
-from tests.instances.scim_server import GROUP, TOKEN, Asked, Product, Said, Serve, html, new_product
+from tests.instances.scim_server import GROUP, TOKEN, Asked, Said, Serve, html, new_product
 from tests.world import World
 
 
-def settings_for(product: Product, **changes: Any) -> dict[str, Any]:
+class Served(Protocol):
+    """A product's SCIM server."""
+
+    url: str
+
+
+def settings_for(product: Served, **changes: Any) -> dict[str, Any]:
     """The settings of a connection to a product."""
     return {"url": product.url, "token": TOKEN, "administrator_group": GROUP, **changes}
 
 
-def connect(world: World, instance_id: int, product: Product, **changes: Any) -> None:
+def connect(world: World, instance_id: int, product: Served, **changes: Any) -> None:
     """Store the connection of an instance to a product."""
     with transaction() as session:
         row = session.get(Connection, instance_id) or Connection(instance_id=instance_id)
