@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from contextlib import closing
+from datetime import timedelta
 from functools import cache
 
 import psycopg
@@ -25,6 +26,7 @@ from tests.world import World
 CONNECTOR, ITS_PASSWORD = "tempadmin_connector", "the connector's own secret"
 RIGHTS, OWNER = "app administrators", "App_Owner"
 CLOSED = "closed"
+SECRET = "pKx7-mV4w-Rt9z-Hc3n-Yq6d"
 HBA = """
 local all all trust
 host all tester 127.0.0.1/32 trust
@@ -38,12 +40,12 @@ def server() -> postgresql.RunningCluster:
     """The server of this test process, with the roles that an operator makes as the guide says."""
     need_postgresql()
     started = postgresql.until_the_end.enter_context(
-        postgresql.cluster(hba=HBA, log_statement="all", max_prepared_transactions="5", log_min_messages="fatal")
+        postgresql.cluster(hba=HBA, log_statement="all", max_prepared_transactions="5")
     )
     postgresql.until_the_end.callback(started.halt, signal.SIGINT)  # whoever is still connected
     started.run(f'CREATE ROLE "{RIGHTS}" NOLOGIN; CREATE ROLE "{OWNER}" NOLOGIN')
     started.run(f"CREATE ROLE {CONNECTOR} LOGIN CREATEROLE PASSWORD '{ITS_PASSWORD.replace(chr(39), chr(39) * 2)}'")
-    started.run(f'GRANT "{RIGHTS}" TO {CONNECTOR} WITH ADMIN OPTION; GRANT "{OWNER}" TO {CONNECTOR}')
+    started.run(f'GRANT "{RIGHTS}" TO {CONNECTOR} WITH ADMIN OPTION; GRANT "{OWNER}", pg_signal_backend TO {CONNECTOR}')
     started.run(f"CREATE DATABASE {CLOSED}")
     for name in ("postgres", CLOSED):
         with started.connect(name) as one:
@@ -123,6 +125,14 @@ class Roles(Drilled):
         server().run(f"ALTER DATABASE {CLOSED} ALLOW_CONNECTIONS false")
 
 
+def let_in(world: World, roles: Roles) -> Account:
+    """Make an account, and let it in for an hour."""
+    account, until = roles.reserve(77), world.clock.now() + timedelta(hours=1)
+    roles.connector.create(account, still_wanted=lambda: None)
+    roles.connector.activate(account, secret=SECRET, until=until, still_wanted=lambda: None)
+    return account
+
+
 def entered(account: Account, secret: str, **changes: str) -> psycopg.Connection:
     """Log in as a person does who was shown the password."""
     parameters = {"host": "127.0.0.1", "port": server().port, "dbname": "postgres", "user": account.name, **changes}
@@ -136,15 +146,17 @@ def look(query: str, *parameters: object, database: str = "postgres") -> list[tu
 
 
 def _clear() -> None:
+    """Take away what former tests left, however they ended."""
+    server().run("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename <> 'tester'")
     server().run("DROP TABLE IF EXISTS public.invoices")
+    server().run("DROP DATABASE IF EXISTS theirs WITH (FORCE)")
     names = [name for (name,) in look("SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_'") if name not in OURS]
     if not names:
         return
-    quoted = ", ".join(f'"{name}"' for name in names)
+    quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
     server().run(f"ALTER DATABASE {CLOSED} ALLOW_CONNECTIONS true")
     for database in ("postgres", CLOSED):
         with server().connect(database) as one:
             one.execute(f"DROP OWNED BY {quoted} CASCADE")
     server().run(f"ALTER DATABASE {CLOSED} ALLOW_CONNECTIONS false")
-    server().run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> 'tester'")
     server().run(f"DROP ROLE {quoted}")

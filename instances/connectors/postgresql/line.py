@@ -135,6 +135,7 @@ def _parameters(settings: PostgresqlSettings, database: str) -> dict[str, Any]:
     options = " ".join(f"-c {name}={value}" for name, value in OPTIONS.items())
     return {
         "host": settings.host,
+        "hostaddr": "",
         "port": settings.port,
         "dbname": database,
         "user": settings.user,

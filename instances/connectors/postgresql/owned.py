@@ -9,7 +9,7 @@ from typing import NamedTuple
 from psycopg import sql
 
 from instances.connectors.base import ConnectorError
-from instances.connectors.postgresql.line import Line, named
+from instances.connectors.postgresql.line import Line, literal, named
 
 TOLD = 20
 """How many things are named at most."""
@@ -23,8 +23,16 @@ PLACES = """
     ) d LEFT JOIN pg_catalog.pg_database b ON b.oid = d.dbid
     ORDER BY b.datname NULLS FIRST
 """
+PREPARED = """
+    SELECT gid, database FROM pg_catalog.pg_prepared_xacts
+    WHERE owner = (SELECT rolname FROM pg_catalog.pg_roles WHERE oid = %s)
+"""
 THINGS = """
-    SELECT pg_catalog.pg_describe_object(classid, objid, objsubid) FROM pg_catalog.pg_shdepend
+    SELECT pg_catalog.pg_describe_object(classid, objid, objsubid), EXISTS (
+        SELECT 1 FROM pg_catalog.pg_proc p
+        WHERE classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND p.oid = objid AND p.prosecdef
+    )
+    FROM pg_catalog.pg_shdepend
     WHERE refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND refobjid = %s AND deptype = 'o' AND dbid = %s
     ORDER BY classid, objid LIMIT %s
 """
@@ -58,8 +66,11 @@ def hand_over(line: Line, oid: int, name: str) -> None:
     ConnectorError
         When a database cannot be reached, somebody holds a lock, or we may not; what was handed over stays so.
     """
-    owner = line.to.owner
+    owner = line.to.reassign_to
     statement = sql.SQL("REASSIGN OWNED BY {} TO {}; DROP OWNED BY {}")
+    for transaction, database in line.ask(PREPARED, (oid,), what="prepared transactions could not be read"):
+        with _within(line, _Place(0, database, 0)) as there:
+            _roll_back(there, name, transaction)
     for place in _places(line, oid):
         with _within(line, place) as there:
             there.ask(
@@ -67,6 +78,16 @@ def hand_over(line: Line, oid: int, name: str) -> None:
                 what=f"what the account has in database {place.database or line.to.database} could not be handed over",
                 grant=f"GRANT {owner} TO {line.to.user}, and GRANT CREATE on the schemas to {owner}",
             )
+
+
+def _roll_back(line: Line, name: str, transaction: str) -> None:
+    """Roll a prepared transaction back: its locks would keep the role for ever, and only its owner may."""
+    what = f"the prepared transaction {transaction} of the account could not be rolled back"
+    line.ask(sql.SQL("SET ROLE {}").format(named(name)), what=what)
+    try:
+        line.ask(sql.SQL("ROLLBACK PREPARED {}").format(literal(transaction)), what=what)
+    finally:
+        line.ask("RESET ROLE", what=what)
 
 
 def _places(line: Line, oid: int) -> list[_Place]:
@@ -81,7 +102,11 @@ def _words(line: Line, oid: int, place: _Place, most: int) -> list[str]:
         # One line for all of them: it must not say that there is nothing.
         return [f"{min(place.owned, most)} things in database {place.database}, which could not be looked into"]
     where = "" if place.database is None else f" in database {place.database}"
-    return [f"{str(thing)[:LONGEST]}{where}" for (thing,) in rows if thing is not None]
+    return [
+        f"{str(thing)[:LONGEST]}{where}{', which runs with the rights of its owner' if definer else ''}"
+        for thing, definer in rows
+        if thing is not None
+    ]
 
 
 @contextmanager

@@ -7,6 +7,7 @@ role by its oid, and that is what is compared before a name is dropped.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import psycopg
@@ -56,18 +57,28 @@ class Roles(Directory):
         self._line, self._settings, self._instance_id, self._dropped = line, line.to, instance_id, dropped
 
     def find(self, account: Account) -> Sequence[Found]:
-        """Return roles by exact name and by the request in the marker; a dropped one while a session of it lives."""
+        """Return the role of the exact name; a dropped one while a session of it lives.
+
+        Raises
+        ------
+        ConnectorError
+            For good, when there is none and a role of another name carries the account's marker: a server never makes
+            one under another name, so somebody renamed it, or copied the marker.
+        """
         refuse_long(account.name)
         request = account.marker.rpartition(".")[0]
         query = f"{ROLES} WHERE r.rolname = %s OR (%s <> '' AND pg_catalog.starts_with(d.description, %s))"
         rows = self._line.ask(query, (account.name, request, f"{request}."), what="the roles could not be read")
-        there = {oid for oid, _, _ in rows}
-        left = [
-            entry
-            for oid, entry in list(self._dropped.items())
-            if oid not in there and entry.name.startswith(account.name) and sessions.any_left(self._line, oid)
-        ]
-        return [*self._entries(rows), *left]
+        if there := [entry for entry in self._entries(rows) if entry.name == account.name]:
+            return there
+        for oid, entry in list(self._dropped.items()):
+            if entry.name == account.name and sessions.any_left(self._line, oid):
+                return [entry]
+        for entry in self._entries(rows):
+            if self._is_proven(entry, account.name):
+                message = f"the role {entry.name} has the marker of {account.name}: it was renamed, or it is a copy"
+                raise ConnectorError(message, permanent=True)
+        return []
 
     def add(self, account: Account) -> None:
         """Make a role that nobody can log in by, with its marker and its rights, in one transaction."""
@@ -150,10 +161,14 @@ class Roles(Directory):
         return probing.probe(self._line)
 
     def _entries(self, rows: Sequence[tuple[int, str, str | None]]) -> Iterator[Found]:
-        keys = current_runtime().keys
         for oid, name, mark in rows:
-            request = marker.request_in(mark, instance_id=self._instance_id, name=name, keys=keys)
-            yield Found(id=str(oid), name=name, marker=mark, ours=request is not None)
+            entry = Found(id=str(oid), name=name, marker=mark, ours=False)
+            yield replace(entry, ours=self._is_proven(entry, name))
+
+    def _is_proven(self, entry: Found, name: str) -> bool:
+        """Tell whether a role's marker is that of an account of this name."""
+        keys = current_runtime().keys
+        return marker.request_in(entry.marker, instance_id=self._instance_id, name=name, keys=keys) is not None
 
     def _missing(self, entry: Found) -> list[str]:
         rows = self._line.ask(GRANTED, (int(entry.id),), what="the role's rights could not be read")

@@ -32,10 +32,10 @@ class PostgresqlSettings(ConnectorSettings):
     roles: tuple[str, ...] = Field(
         min_length=1, max_length=20, title="Granted roles", description="What makes an account an administrator's."
     )
-    reassign_to: str | None = Field(
-        None,
+    reassign_to: str = Field(
         title="New owner",
-        description="The role that gets what an account made, before it is deleted; empty: the connector's own.",
+        description="The role that gets what an account made, before it is deleted. A function may run with its"
+        " owner's rights: give it no more than the roles above.",
     )
     connection_limit: int = Field(
         default=10, ge=-1, le=10_000, title="Connections at most", description="Of one account at once; -1: no limit."
@@ -74,8 +74,8 @@ class PostgresqlSettings(ConnectorSettings):
 
     @field_validator("database", "user", "reassign_to")
     @classmethod
-    def _name(cls, value: str | None) -> str | None:
-        return None if value is None else _identifier(value)
+    def _name(cls, value: str) -> str:
+        return _identifier(value)
 
     @field_validator("roles")
     @classmethod
@@ -108,6 +108,8 @@ class PostgresqlSettings(ConnectorSettings):
             _refuse("ca_file", "verify-ca needs the certificates to trust; what the system trusts is not enough for it")
         if self.user in self.roles:
             _refuse("roles", "the connector's own role cannot be granted: it may make roles itself")
+        if self.user == self.reassign_to:
+            _refuse("reassign_to", "what runs with its owner's rights would run with the connector's own")
         return self
 
     @property
@@ -119,11 +121,6 @@ class PostgresqlSettings(ConnectorSettings):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
-
-    @property
-    def owner(self) -> str:
-        """Return the role that gets what an account made."""
-        return self.reassign_to or self.user
 
     @property
     def address(self) -> str:
