@@ -10,6 +10,7 @@ from tickets import (
     attention,
     authority,
     banners,
+    belongings,
     composers,
     console,
     demo,
@@ -45,6 +46,7 @@ def init_app(app: Flask) -> None:
     support_pages.init_app(app)
     support_session.init_app(app)
     banners.init_app(app)
+    belongings.init_app(app)
     listing.init_app(app)
     authority.init_app(app)
     jobs.init_app(app)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from instances.connectors.base import ConnectorError, Entry
+from instances.connectors.base import Account, ConnectorError, Entry
 from instances.connectors.registry import connector_for
 from instances.models import VirtualInstance
 from tempadmin.errors import Conflict, Unreadable
@@ -60,6 +61,17 @@ def is_elsewhere(connector: str) -> bool:
         return connector_for(connector).elsewhere
     except ConnectorError:
         return True
+
+
+def sign_in_hint(connector: str) -> Callable[[Account], Mapping[str, str]]:
+    """Return what tells where and how an account's user signs in; it reads settings, and asks no directory.
+
+    Raises
+    ------
+    ConnectorError
+        When there is no such connector.
+    """
+    return connector_for(connector).sign_in_hint
 
 
 def read(request: AccessRequest) -> Entry:

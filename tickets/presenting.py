@@ -16,7 +16,7 @@ from tempadmin.outbox.queue import trouble
 from tempadmin.runtime import current_runtime
 from tempadmin.web import words
 from tempadmin.web.context import instance_source
-from tickets import answers, queries, story, ways_in
+from tickets import answers, belongings, queries, story, ways_in
 from tickets.decisions import decisions_of
 from tickets.models import IMPERSONATION, OMNIADMIN_SIDE, AccessRequest
 from tickets.notices import CONFIRM_ACCESS
@@ -42,6 +42,10 @@ def page_of(found: AccessRequest) -> dict[str, Any]:
     more_time = answers.extension_step(found, extension, of_extension)
     if more_time is not None:
         steps.insert(next((at for at, step in enumerate(steps) if step.title == "Inside"), len(steps)), more_time)
+    made = None if state in OPEN else belongings.told(found)
+    if made is not None:
+        step = answers.Step(title=f"What it had made at {found.instance_name}", detail=made, kind="done")
+        steps.insert(next((at for at, one in enumerate(steps) if one.at == found.ending_at), len(steps) - 1) + 1, step)
     return {
         "access": access_of(found),
         "steps": steps,

@@ -12,7 +12,6 @@ from flask import Blueprint, Flask, abort, flash, redirect, render_template, url
 from werkzeug.wrappers import Response
 
 from instances.connectors.base import ConnectorError, Entry
-from instances.connectors.registry import connector_for
 from tempadmin.accounts import login, sessions
 from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, LoginSession
 from tempadmin.db import db
@@ -124,7 +123,6 @@ def _product_url(request: AccessRequest, instance: InstanceInfo) -> str | None:
 def _hint(request: AccessRequest) -> dict[str, Any]:
     """Return where and how to sign in, as far as the connector knows; without it the page is as good as before."""
     try:
-        connector = connector_for(request.connector)
-        return dict(connector.sign_in_hint(account_of(request)))
+        return dict(entries.sign_in_hint(request.connector)(account_of(request)))
     except ConnectorError:
         return {}

@@ -9,7 +9,7 @@ from flask import g, url_for
 
 from tempadmin.accounts.models import ADMINISTRATOR, User
 from tempadmin.web.paging import Page, page_of, windowed
-from tickets import answers, story, watching, ways_in
+from tickets import answers, belongings, story, watching, ways_in
 from tickets.decisions import Decision, decisions_of
 from tickets.models import CUSTOMER_SIDE, IMPERSONATION, SUBJECT_SIDE, AccessRequest, Activity
 from tickets.states import EndReason, State
@@ -131,6 +131,7 @@ def record_of(told: Told, *, may_act: bool) -> dict[str, Any]:
             "sentence": story.state_words(found, mine=False),
             "end_url": _end_url(found) if may_act else None,
             "not_seen": ways_in.not_seen(found),
+            "made_there": belongings.told(found),
         },
         "steps": answers.answer_steps(found, told.answers.of_request),
         "made": [account_row(user) for user in marked],

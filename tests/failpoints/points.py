@@ -30,8 +30,9 @@ class Function:
 
     @property
     def steps(self) -> list[str]:
-        """What it reaches by itself, in order; anything but a plain text is none."""
-        calls = [one for one in self.body if isinstance(one, ast.Call) and _called(one) == "reach"]
+        """What it reaches by itself, in order; connectors have a method of this name, which is none of them."""
+        plain = [one for one in self.body if isinstance(one, ast.Call) and isinstance(one.func, ast.Name)]
+        calls = [one for one in plain if _called(one) == "reach"]
         return [ast.literal_eval(call.args[0]) for call in sorted(calls, key=lambda one: one.lineno)]
 
     @property

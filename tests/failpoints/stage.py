@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -122,6 +122,8 @@ class Directory(DrillConnector):
     remove_error: ConnectorError | None = None
     exists_error: ConnectorError | None = None
     activate_error: ConnectorError | None = None
+    made: Sequence[str] = ()
+    """What each account is said to have made."""
     once_let_in: Callable[[], None] | None = None
     """Happens while an account is being let in."""
     meanwhile: Callable[[], None] | None = None
@@ -143,6 +145,9 @@ class Directory(DrillConnector):
         once_let_in, self.once_let_in = self.once_let_in, None
         if once_let_in is not None:
             once_let_in()
+
+    def made_by(self, account: Account) -> Sequence[str]:
+        return self.made
 
     def exists(self, account: Account) -> bool:
         if self.exists_error is not None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from instances.connectors.base import ConnectorError, Entry
 from tempadmin.accounts import sessions
-from tests.failpoints.stage import Cast, bad_day, brought, killed
+from tests.failpoints.stage import DIRECTORY, Cast, bad_day, brought, killed
 from tests.failpoints.straight_way import told
 from tests.failpoints.their_accesses import end
 from tests.tickets.asked import change
@@ -82,3 +82,12 @@ def being_let_in_when_all_is_over(world: World, cast: Cast) -> None:
 def letting_in_by_the_job(world: World, cast: Cast) -> None:
     activate_due(world.runtime)
     assert sessions.live_ids(user_id=cast.scene.user_id)
+
+
+@killed(INSIDE)
+def ending_what_made_something(world: World, cast: Cast) -> None:
+    DIRECTORY.made = ["table invoices"]
+    try:
+        end(world, cast)
+    finally:
+        DIRECTORY.made = []

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from threading import Event
+from collections.abc import Callable
 
 import pytest
 
 from instances.connectors import marker
 from instances.connectors.base import Account, ConnectorError
-from instances.connectors.drill import Fault, set_fault
 from instances.models import DrillAccount
-from tempadmin.audit.log import SERVICE
-from tempadmin.db import db, transaction
+from tempadmin.db import transaction
 from tempadmin.errors import Conflict
 from tests.tickets.asked import change
 from tests.tickets.directories import PATIENCE
-from tests.tickets.evidence import faults
-from tests.tickets.scenes import Scene, assert_nothing_left, bring
-from tests.tickets.vault import Vault, is_open, put_in, scene_with
+from tests.tickets.faraway import there
+from tests.tickets.hanging import end, hanging, remove_due, scene_not_let_in
+from tests.tickets.scenes import Scene, assert_nothing_left
+from tests.tickets.vault import Vault, is_open, put_in
 from tests.world import World
-from tickets import credential
 from tickets.activation import activate, activate_due, try_again
-from tickets.end import end_access
-from tickets.expire import retry_due
 from tickets.models import AccessRequest
-from tickets.states import EndReason, State
+from tickets.states import State
 
 
 @pytest.fixture
@@ -37,75 +30,19 @@ def vault(world: World) -> Vault:
 
 @pytest.fixture
 def scene(world: World, vault: Vault) -> Scene:
-    """Somebody is inside here, and their directory was away: the next try is due."""
-    scene = scene_with(world, vault)
-    set_fault(scene.instance_id, Fault.REFUSES, until=world.clock.now())
-    bring(world, scene, State.READY)
-    set_fault(scene.instance_id, Fault.REFUSES, until=world.clock.now().replace(year=2030))
-    bring_in(world, scene)
-    set_fault(scene.instance_id, None, until=world.clock.now())
-    world.clock.advance(seconds=30)
-    return scene
-
-
-def bring_in(world: World, scene: Scene) -> None:
-    browser = scene.browser(world)
-    assert browser.get(scene.link, follow=True).status_code == 200
-    scene.support = browser.cookie("tempadmin_session", scene.host) or ""
-    assert world.request(scene.request_id).activated_at is None
-
-
-def end(world: World, scene: Scene) -> None:
-    end_access(request_id=scene.request_id, reason=EndReason.LOGOUT, actor=SERVICE, runtime=world.runtime)
-
-
-def remove_due(world: World) -> None:
-    """Run the removal job, which begins with what is committed by then."""
-    db.session.rollback()
-    retry_due(world.runtime)
-
-
-@contextmanager
-def hanging(world: World, scene: Scene, vault: Vault) -> Iterator[tuple[Future[bool], Event]]:
-    """An activation that passed its last look and hangs just before it takes effect; yields it, and what lets it go."""
-    began, go = Event(), Event()
-
-    def wait(_account: Account) -> None:
-        began.set()
-        assert go.wait(PATIENCE)
-
-    def call() -> bool:
-        with world.app.app_context():
-            try:
-                return activate(request_id=scene.request_id, runtime=world.runtime)
-            finally:
-                db.session.remove()
-
-    vault.before["enable"] = wait
-    with ThreadPoolExecutor(1) as pool:
-        called = pool.submit(call)
-        assert began.wait(PATIENCE)
-        try:
-            yield called, go
-        finally:
-            go.set()
-
-
-def entries(world: World) -> list[str]:
-    db.session.rollback()
-    return [entry.name for entry in db.session.query(DrillAccount).all()]
+    return scene_not_let_in(world, vault)
 
 
 def test_p1_an_end_while_an_activation_hangs_waits_until_it_returned(world: World, scene: Scene, vault: Vault) -> None:
     """The account is removed at once, and called gone only by a read-back that was made after."""
     with hanging(world, scene, vault) as (called, go):
         end(world, scene)
-        assert entries(world) == []
+        assert there(world) == []
         remove_due(world)
         assert world.request(scene.request_id).state == State.ENDING
         go.set()
         assert called.result(PATIENCE) is False
-    assert entries(world) == []
+    assert there(world) == []
     assert_nothing_left(world, scene)
 
 
@@ -115,14 +52,14 @@ def test_p1_a_directory_that_makes_what_it_is_told_to_change_is_cleared_again(
     """What a late activation made anew there, as some servers do, is found by the second look and goes."""
     with hanging(world, scene, vault) as (called, go):
         end(world, scene)
-        assert entries(world) == []
+        assert there(world) == []
         put_back(world, scene)
         remove_due(world)
         assert world.request(scene.request_id).state == State.ENDING
         go.set()
         assert called.result(PATIENCE) is False
     remove_due(world)
-    assert entries(world) == []
+    assert there(world) == []
     assert_nothing_left(world, scene)
 
 
@@ -153,7 +90,7 @@ def test_p1_an_activation_that_never_returns_holds_the_end_until_its_time_passed
         assert world.request(scene.request_id).state == State.ENDED
         go.set()
         assert called.result(PATIENCE) is False
-    assert entries(world) == []
+    assert there(world) == []
     assert_nothing_left(world, scene)
 
 
@@ -213,39 +150,6 @@ def test_p4_an_access_at_its_time_limit_is_let_in_no_more(world: World, scene: S
     change(AccessRequest, scene.request_id, ends_at=world.clock.now(), next_attempt_at=world.clock.now())
     activate_due(world.runtime)
     assert not is_open(request.account_name)
-
-
-def test_trying_again_while_it_is_being_tried_is_told_so(world: World, scene: Scene, vault: Vault) -> None:
-    """Two clicks make one attempt; and what is let in already is not let in again."""
-    with hanging(world, scene, vault) as (called, go):
-        with pytest.raises(Conflict, match="being tried right now"):
-            try_again(request_id=scene.request_id, runtime=world.runtime)
-        go.set()
-        assert called.result(PATIENCE) is True
-    with pytest.raises(Conflict, match="already"):
-        try_again(request_id=scene.request_id, runtime=world.runtime)
-    assert faults(world) == []
-
-
-def test_p5_of_two_who_ask_for_the_password_at_once_one_gets_it(world: World, scene: Scene, vault: Vault) -> None:
-    """A guarded UPDATE takes it out of the row: both windows are the requester's, and one of them shows it."""
-    assert activate(request_id=scene.request_id, runtime=world.runtime)
-
-    def ask() -> str | None:
-        with world.app.app_context():
-            try:
-                return credential.show(request_id=scene.request_id, actor=scene.actor, runtime=world.runtime)
-            except Conflict:
-                return None
-            finally:
-                db.session.remove()
-
-    db.session.rollback()
-    with ThreadPoolExecutor(8) as pool:
-        got = [one.result(PATIENCE) for one in [pool.submit(ask) for _ in range(8)]]
-    name = world.request(scene.request_id).account_name or ""
-    assert [one for one in got if one] == [vault.passwords[name]]
-    assert world.request(scene.request_id).sealed_credential is None
 
 
 def test_p1_a_permanent_error_of_a_late_attempt_frees_the_end(world: World, scene: Scene, vault: Vault) -> None:
