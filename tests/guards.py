@@ -20,7 +20,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LISTS = sorted((ROOT / "tests").glob("guards*.toml"))
-COPIED = ("tempadmin", "instances", "tickets", "scheduler", "templates", "tests", "pyproject.toml", "README.md")
+FOLDERS = ("tempadmin", "instances", "tickets", "scheduler", "templates", "tests", "examples")
+COPIED = (*FOLDERS, "pyproject.toml", "README.md")
 AT_ONCE = 2
 SECONDS = 240
 TESTS_FAILED = 1
