@@ -21,7 +21,7 @@ PINS    := $(UV) pip compile pyproject.toml --no-config --quiet --universal --py
            --extra postgresql --extra redis --extra scim --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
            --custom-compile-command 'make constraints' $(UPGRADE)
 
-.PHONY: demo test check lint guards bench chaos clean constraints
+.PHONY: demo test check lint guards bench chaos products clean constraints
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -54,6 +54,18 @@ bench: $(STAMPS)/dev
 # `make chaos SECONDS=600`; a seed that was printed is played again by SEED=….
 chaos: $(STAMPS)/dev
 	$(BIN)/python -m tests.chaos.run --seconds $(SECONDS) --seed '$(SEED)'
+
+# Real products as the products of an instance: JupyterHub and openid-client (OpenID Connect), Canaille (SCIM), each in an
+# environment of its own in $(VENV)/products, none of them among the pins; wants Node and npm besides.
+products: export PRODUCTS ?= $(abspath $(VENV))/products
+products: $(STAMPS)/dev
+	test -d $(PRODUCTS)/jupyterhub || $(PYTHON) -m venv $(PRODUCTS)/jupyterhub
+	$(PRODUCTS)/jupyterhub/bin/python -m pip --quiet install jupyterhub==6.1.1 oauthenticator==17.4.0
+	test -d $(PRODUCTS)/canaille || $(PYTHON) -m venv $(PRODUCTS)/canaille
+	$(PRODUCTS)/canaille/bin/python -m pip --quiet install \
+		'Canaille[front,oidc,scim,server,sqlite]==0.3.6' 'scim2-models==0.10.0'
+	npm install --silent --no-audit --no-fund --prefix $(PRODUCTS) configurable-http-proxy@5.3.0 openid-client@6.8.9
+	$(BIN)/python -m pytest -m products -s tests/products
 
 clean:
 	rm -rf $(VENV) dist build artefacts .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
