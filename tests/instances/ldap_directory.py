@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from instances import connections
 from instances.connectors.base import Account
 from instances.connectors.registry import connector_for
+from instances.connectors.remote import Directory as Reached
 from instances.connectors.settings import ConnectorSettings, checked
 from instances.models import Connection, VirtualInstance
 from tempadmin.db import transaction
@@ -26,9 +28,21 @@ class Ldap(Embedded):
         super().__init__(world, instance, temporary)
         self.connector = connector_for("ldap")
         self.server, self.place = server(), server().new_place()
-        self.settings = connect(world, instance, self.server.settings(self.place, **changes))
+        self._changes = changes
+        self.reconnect()
         other = world.instance("alder-works")
         connect(world, other, self.server.settings(self.server.new_place(), **changes))
+
+    def reconnect(self, **changes: Any) -> None:
+        """Store other settings."""
+        values = self.server.settings(self.place, **{**self._changes, **changes})
+        self.settings = connect(self._world, self._instance, values)
+
+    def opened(self) -> AbstractContextManager[Reached]:
+        """Reach the directory as the connector does for one call."""
+        connector: Any = self.connector
+        reached: AbstractContextManager[Reached] = connector.open(self.settings, self._instance.id)
+        return reached
 
     def dn(self, name: str) -> str:
         """Where an account of this name is."""
@@ -45,13 +59,22 @@ class Ldap(Embedded):
                 return None
         return dict(values)
 
-    def members(self) -> set[str]:
+    def group_of(self, kind: str, attribute: str, first: str) -> str:
+        """Make the group of administrators anew, of another kind; return its name."""
+        group = f"cn=admins,{self.place}"
+        values = [("objectClass", [kind.encode()]), (attribute, [first.encode()])]
+        with closing_ldap(self.server.as_manager()) as manager:
+            manager.delete_s(group)
+            manager.add_s(group, [*values, *([("gidNumber", [b"7"])] if kind == "posixGroup" else [])])
+        return group
+
+    def members(self, group: str = "", attribute: str = "member") -> set[str]:
         """Who is in the group of administrators."""
         import ldap
 
         with closing_ldap(self.server.as_manager()) as manager:
-            ((_, values),) = manager.search_s(f"cn=admins,{self.place}", ldap.SCOPE_BASE)
-        return {value.decode() for value in values["member"]}
+            ((_, values),) = manager.search_s(group or f"cn=admins,{self.place}", ldap.SCOPE_BASE)
+        return {value.decode() for value in values[attribute]}
 
     def put(self, name: str, **attributes: str) -> None:
         """Add an entry as somebody else does."""

@@ -25,6 +25,8 @@ from tests.instances.products import certificate
 SLAPD = shutil.which("slapd", path=f"/usr/sbin:/usr/libexec:{os.environ.get('PATH', '')}")
 SUFFIX = "dc=example,dc=org"
 ADMIN, ADMINS_PASSWORD = f"cn=admin,{SUFFIX}", "the admin's own password"
+READER = f"cn=reader,ou=services,{SUFFIX}"
+"""May read a little, and write nothing; its password is the service's."""
 SERVICE, SERVICES_PASSWORD = f"cn=tempadmin,ou=services,{SUFFIX}", "pQ7-vL2x of the service"
 START_SECONDS = 20
 
@@ -45,13 +47,17 @@ suffix "{suffix}"
 directory {folder}/data
 maxsize 67108864
 dbnosync
+limits dn.exact="{reader}" size.soft=5 size.hard=5 size.prtotal=5
 rootdn "{admin}"
 rootpw "{password}"
 overlay ppolicy
+ppolicy_default cn=policy,ou=services,{suffix}
 access to attrs=userPassword by dn.exact="{service}" write by anonymous auth by self write by * none
 access to dn.regex="^(.+,)?(ou=place-[0-9]+,{suffix})$"
   by dn.exact="{service}" write by group.expand="cn=admins,$2" write by users read
 access to * by users read
+attributetype ( 2.16.840.1.113730.3.1.610 NAME 'nsAccountLock' EQUALITY caseIgnoreMatch
+  SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
 index objectClass eq
 index uid,cn,description eq,sub
 """
@@ -71,7 +77,10 @@ class Server:
         manager.add_s(SUFFIX, [("objectClass", [b"dcObject", b"organization"]), ("o", [b"Example"])])
         manager.add_s(f"ou=services,{SUFFIX}", [("objectClass", [b"organizationalUnit"])])
         account = [("objectClass", [b"applicationProcess", b"simpleSecurityObject"])]
-        manager.add_s(SERVICE, [*account, ("userPassword", [SERVICES_PASSWORD.encode()])])
+        for dn in (SERVICE, READER):
+            manager.add_s(dn, [*account, ("userPassword", [SERVICES_PASSWORD.encode()])])
+        policy = [("objectClass", [b"device", b"pwdPolicy"]), ("pwdAttribute", [b"userPassword"])]
+        manager.add_s(f"cn=policy,ou=services,{SUFFIX}", [*policy, ("pwdLockout", [b"TRUE"])])
         manager.unbind_s()
 
     @property
@@ -122,7 +131,8 @@ class Server:
         self._wait()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        text = CONFIG.format(folder=self.folder, suffix=SUFFIX, admin=ADMIN, password=ADMINS_PASSWORD, service=SERVICE)
+        names = {"suffix": SUFFIX, "admin": ADMIN, "service": SERVICE, "reader": READER}
+        text = CONFIG.format(folder=self.folder, password=ADMINS_PASSWORD, **names)
         (self.folder / "slapd.conf").write_text(text)
         where = f"ldap://127.0.0.1:{self.port} ldaps://127.0.0.1:{self.safe_port}"
         command = [str(SLAPD), "-f", str(self.folder / "slapd.conf"), "-h", where, "-d", "0"]
