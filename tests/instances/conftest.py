@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -75,6 +76,14 @@ def temporary(world: World) -> MakeTemporary:
         return user
 
     return make
+
+
+@pytest.fixture
+def ldap_of(world: World, birch: VirtualInstance, temporary: MakeTemporary) -> Callable[..., Any]:
+    """Make an LDAP directory of Birch's, with other settings than the usual ones."""
+    from tests.instances.ldap_directory import Ldap
+
+    return partial(Ldap, world, birch, temporary)
 
 
 def fresh(user: User) -> User:

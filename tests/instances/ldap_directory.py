@@ -76,6 +76,14 @@ class Ldap(Embedded):
             ((_, values),) = manager.search_s(group or f"cn=admins,{self.place}", ldap.SCOPE_BASE)
         return {value.decode() for value in values[attribute]}
 
+    def everything(self) -> list[Any]:
+        """All that is in this place."""
+        import ldap
+
+        with closing_ldap(self.server.as_manager()) as manager:
+            found: list[Any] = manager.search_s(self.place, ldap.SCOPE_SUBTREE, attrlist=["*", "+"])
+        return sorted(found)
+
     def put(self, name: str, **attributes: str) -> None:
         """Add an entry as somebody else does."""
         values = {"cn": name, "sn": name, **attributes}

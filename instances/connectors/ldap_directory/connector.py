@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -12,13 +12,13 @@ from instances import connections
 from instances.connectors import marker
 from instances.connectors.base import Account, ConnectorError, Entry, Found
 from instances.connectors.ldap_directory import looking
-from instances.connectors.ldap_directory.session import ITSELF, Session, signed_in
+from instances.connectors.ldap_directory.session import Session, signed_in
 from instances.connectors.ldap_directory.settings import PASSWORD, LdapSettings
 from instances.connectors.remote import THERE_NO_MORE, Directory, RemoteConnector
 from tempadmin.db import in_transaction
 from tempadmin.runtime import current_runtime
 
-ANY, NOTHING = "(objectClass=*)", ["1.1"]
+NOTHING = ["1.1"]
 TOLD = 20
 
 
@@ -98,12 +98,8 @@ class LdapDirectory(Directory):
 
     def clear(self, account: Account) -> None:
         """Take out of the group who is not there any more: not every server does, and the name may come back."""
-        settings = self._settings
-        if settings.group_dn and not self._there(account):
-            member = self._member(settings.dn_of(account), account.name)
-            wanted = f"({settings.member_attribute}={literal(member)})"
-            if self._any(settings.group_dn, wanted, setting="group_dn"):
-                self._leave_group(settings.dn_of(account), account.name)
+        if self._settings.group_dn and not self._there(account):
+            self._leave_group(self._settings.dn_of(account), account.name)
 
     def listed(self) -> Iterator[Found]:
         """Yield what carries our marker or begins with the reserved prefix."""
@@ -155,10 +151,6 @@ class LdapDirectory(Directory):
             self._session.exclude(settings.group_dn, settings.member_attribute, member, setting="group_dn")
 
     def _there(self, account: Account) -> bool:
-        """Whether anybody's entry has this place or this name, in whatever case: then the membership may be its own."""
-        wanted = f"({self._settings.name_attribute}={literal(account.name)})"
-        return self._any(self._settings.base_dn, wanted, setting="base_dn", itself=False)
-
-    def _any(self, base: str, wanted: str, *, setting: str, itself: bool = True) -> bool:
-        scope: Mapping[str, int] = {"scope": ITSELF} if itself else {}
-        return any(True for _ in self._session.search(base, wanted, NOTHING, setting=setting, **scope))
+        """Whether anybody's entry has this name, in whatever case: then the membership may be its own."""
+        base, wanted = self._settings.base_dn, f"({self._settings.name_attribute}={literal(account.name)})"
+        return any(True for _ in self._session.search(base, wanted, NOTHING))

@@ -90,16 +90,16 @@ class Tunnel:
         self._carrying.join()
 
     def _carry(self) -> None:
-        try:
-            with self._far, self._inner:
+        with self._far, self._inner:
+            try:
                 self._far.setblocking(False)
                 both = select.poll()
                 both.register(self._far, select.POLLIN)
                 both.register(self._inner, select.POLLIN)
                 while self._step(both):
                     pass
-        except (OSError, TooMuch) as error:
-            self.why = error
+            except (OSError, TooMuch) as error:  # kept before the library's end is closed, which wakes whoever asks
+                self.why = error
 
     def _step(self, both: select.poll) -> bool:
         pending = self._far.pending() > 0
