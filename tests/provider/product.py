@@ -11,12 +11,10 @@ import httpx
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from instances.connectors.base import Entry
 from tempadmin.audit.log import SERVICE
 from tempadmin.keys import new_secret
 from tempadmin.web.security import SESSION_COOKIE
 from tests.browser import Browser
-from tests.tickets.asked import change
 from tests.tickets.evidence import with_cookie
 from tests.tickets.scenes import Scene, bring, new_scene
 from tests.world import World
@@ -118,7 +116,6 @@ def connected(world: World, until: State = State.ACTIVE, **changes: Any) -> Prod
     scene = new_scene(world)
     product = registered_at(world, scene, **changes)
     bring(world, scene, until)
-    change(AccessRequest, scene.request_id, entry=Entry.OIDC)
     return product
 
 
@@ -151,3 +148,12 @@ def told(address: str) -> dict[str, str]:
     found = parse_qs(urlsplit(address).query, keep_blank_values=True)
     assert all(len(values) == 1 for values in found.values()), address
     return {name: values[0] for name, values in found.items()}
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    """Status and error of a refusal, which is JSON that nobody keeps (RFC 6749, 5.2)."""
+    assert answer.headers["Content-Type"].startswith("application/json")
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "Set-Cookie" not in answer.headers
+    assert not {"id_token", "access_token"} & set(answer.json())
+    return answer.status_code, answer.json()["error"]

@@ -167,6 +167,7 @@ class _IdToken(OpenIDCode):
 def _server() -> _Server:
     server = _Server()
     server.register_client_auth_method("client_secret_basic", _by_basic)
+    server.register_client_auth_method("client_secret_post", _by_form)
     server.register_grant(_CodeGrant, [_IdToken()])
     return server
 
@@ -176,5 +177,16 @@ def _by_basic(query_client: Callable[[str], _Product | None], _asked: _Request) 
     sent = request.authorization
     if sent is None or sent.type != "basic":
         return None
-    product = query_client(sent.username or "")
-    return product if product is not None and product.check_client_secret(sent.password or "") else None
+    return _judged(query_client, sent.username, sent.password)
+
+
+def _by_form(query_client: Callable[[str], _Product | None], _asked: _Request) -> _Product | None:
+    return _judged(query_client, request.form.get("client_id"), request.form.get("client_secret"))
+
+
+def _judged(
+    query_client: Callable[[str], _Product | None], client_id: str | None, secret: str | None
+) -> _Product | None:
+    """Return the client that proved itself; an unknown one gets the answer of one with a wrong secret."""
+    product = query_client(client_id or "") if secret else None
+    return product if product is not None and product.check_client_secret(secret or "") else None

@@ -11,8 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import select, update
 
-from instances.connectors.base import ConnectorError, Entry
-from instances.connectors.registry import connector_for
+from instances.connectors.base import Entry
 from tempadmin.accounts import sessions
 from tempadmin.accounts.models import LoginSession, User
 from tempadmin.audit.log import Actor, record
@@ -20,7 +19,7 @@ from tempadmin.db import claimed, db, lock
 from tempadmin.errors import Conflict, Forbidden, Unavailable
 from tempadmin.keys import new_secret
 from tempadmin.runtime import Runtime
-from tickets import codes
+from tickets import codes, entries
 from tickets.machine import locked
 from tickets.models import AccessRequest
 from tickets.provider.clients import Client
@@ -65,11 +64,11 @@ def begin(wish: Wish, *, session_id: int, client: Client, runtime: Runtime) -> s
         raise Forbidden("This browser is signed in here as nobody whom the product may know.")
     request = locked(request_id)
     session, now = lock(LoginSession, session_id), runtime.now()
-    if request.instance_id != client.instance_id or request.entry != Entry.OIDC:
+    if request.instance_id != client.instance_id or entries.read(request) is not Entry.OIDC:
         raise Forbidden("This access is none that is entered through the product's login.")
     if not _is_on(request, session, now=now):
         raise Conflict("This access is over.")
-    if request.activated_at is None and _is_elsewhere(request):
+    if not entries.is_let_in(request):
         raise Unavailable("The account is not let in yet.")
     code, kept = codes.new(CODE, challenge=wish.challenge, now=now, runtime=runtime)
     db.session.add(
@@ -156,13 +155,6 @@ def _is_on(request: AccessRequest, session: LoginSession | None, *, now: datetim
         return False
     user = db.session.get(User, session.user_id, populate_existing=True)
     return sessions.why_dead(session, user, now) is None
-
-
-def _is_elsewhere(request: AccessRequest) -> bool:
-    try:
-        return connector_for(request.connector).elsewhere
-    except ConnectorError:  # it is missing: then nothing there was let in
-        return True
 
 
 def _void(login: OidcLogin, request: AccessRequest, *, now: datetime) -> None:
