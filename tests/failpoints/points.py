@@ -25,8 +25,9 @@ class Function:
 
     @property
     def transactions(self) -> int:
-        """How many transactions it opens."""
-        return sum(isinstance(one, ast.withitem) and _called(one.context_expr) == "transaction" for one in self.body)
+        """How many of our transactions it opens; a product's own connection may have a method of this name."""
+        opened = [one.context_expr for one in self.body if isinstance(one, ast.withitem)]
+        return sum(_called(one) == "transaction" for one in opened if isinstance(getattr(one, "func", None), ast.Name))
 
     @property
     def steps(self) -> list[str]:

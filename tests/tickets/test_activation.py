@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -14,7 +13,7 @@ from tests.conftest import Build
 from tests.tickets.asked import change
 from tests.tickets.evidence import events, faults
 from tests.tickets.scenes import Scene, bring
-from tests.tickets.vault import Vault, is_open, put_in, scene_with
+from tests.tickets.vault import Vault, is_open, put_in, raising, scene_with
 from tests.world import World
 from tickets.activation import activate_due
 from tickets.end import end_access
@@ -33,13 +32,6 @@ def scene(world: World, vault: Vault) -> Scene:
     scene = scene_with(world, vault)
     bring(world, scene, State.READY)
     return scene
-
-
-def raising(error: Exception) -> Callable[[Account], object]:
-    def meanwhile(_account: Account) -> None:
-        raise error
-
-    return meanwhile
 
 
 def opened(world: World, scene: Scene) -> AccessRequest:

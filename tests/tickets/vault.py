@@ -88,6 +88,15 @@ class _Watched(Directory):
         return self._vault.made
 
 
+def raising(error: Exception) -> Callable[[Account], object]:
+    """Let a step fail."""
+
+    def meanwhile(_account: Account) -> None:
+        raise error
+
+    return meanwhile
+
+
 def put_in(world: World, entry: Entry | None = Entry.CREDENTIAL) -> Vault:
     """Have every drill directory of an application be such a one."""
     vault = Vault()
