@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, event, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from instances.search import MAKE_SQLITE_TABLE, POSTGRESQL_INDEX, TRIGGERS
 from tempadmin.db import Base, UtcDateTime
 
 
@@ -25,7 +26,8 @@ class VirtualInstance(Base):
             postgresql_where=text("is_default"),
         ),
         Index("ix_virtual_instances_name_id", "name", "id"),
-        {"sqlite_autoincrement": True},
+        POSTGRESQL_INDEX,
+        {"sqlite_autoincrement": True, "info": {"triggers": TRIGGERS}},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -42,6 +44,9 @@ class VirtualInstance(Base):
     max_duration_seconds: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     archived_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+event.listen(VirtualInstance.__table__, "after_create", MAKE_SQLITE_TABLE.execute_if(dialect="sqlite"))
 
 
 class Connection(Base):

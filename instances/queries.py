@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Select, func, or_, select
 
+from instances.finding import contains
 from instances.models import VirtualInstance
 from tempadmin.accounts.models import REGULAR, LoginSession, User
 from tempadmin.db import db
@@ -23,13 +24,7 @@ def customers(*, search: str = "", sort: str = "name") -> Select[VirtualInstance
     order = column.desc() if sort.startswith("-") else column.asc()
     query = select(VirtualInstance).where(VirtualInstance.is_default.is_(False), VirtualInstance.archived_at.is_(None))
     if search:
-        query = query.where(
-            or_(
-                VirtualInstance.name.icontains(search, autoescape=True),
-                VirtualInstance.web_id.icontains(search, autoescape=True),
-                VirtualInstance.virtual_hostname.icontains(search, autoescape=True),
-            )
-        )
+        query = query.where(contains(search))
     return query.order_by(order, VirtualInstance.id)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Inspector, create_engine, inspect, text
 from sqlalchemy.engine.interfaces import ReflectedColumn, ReflectedIndex
 from sqlalchemy.engine.reflection import ObjectScope
+from sqlalchemy.types import NullType
 
 from tempadmin.db import db
 
@@ -189,7 +190,8 @@ def _add_triggers(connection: Connection, tables: dict[str, Table]) -> None:
 
 
 def _column(column: ReflectedColumn, connection: Connection) -> str:
-    kind = column["type"].compile(connection.dialect)
+    # A column of SQLite's full-text tables has no type at all.
+    kind = "" if isinstance(column["type"], NullType) else column["type"].compile(connection.dialect)
     default = f" default {column['default']}" if column["default"] is not None else ""
     return _plain(f"{kind}{'' if column['nullable'] else ' not null'}{default}")
 
