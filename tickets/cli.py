@@ -1,4 +1,4 @@
-"""What on-demand access adds to the command line, two of it to ``instance``: ``policy`` and ``client``."""
+"""What on-demand access adds to the command line, three of it to ``instance``: ``policy``, ``client``, ``check``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from instances.cli import instance
 from tempadmin.cli import duration_option, with_app
 from tempadmin.runtime import Runtime
 from tickets.access_cli import access
+from tickets.check_cli import check
 from tickets.drill_cli import drill
 from tickets.policy_cli import policy
 from tickets.provider.cli import client, oidc
@@ -19,14 +20,13 @@ from tickets.sweep import ONLY_TOLD, find_leftovers, sweep
 
 
 def register(group: click.Group) -> None:
-    """Add the commands; ``instance`` becomes a copy with two more, for without this module nothing has them."""
+    """Add the commands; ``instance`` becomes a copy with three more, for without this module nothing has them."""
     group.add_command(access)
     group.add_command(cleanup)
     group.add_command(drill)
     group.add_command(oidc)
-    group.add_command(
-        click.Group("instance", commands={**instance.commands, "policy": policy, "client": client}, help=instance.help)
-    )
+    added = {"policy": policy, "client": client, "check": check}
+    group.add_command(click.Group("instance", commands={**instance.commands, **added}, help=instance.help))
 
 
 @click.command("cleanup")

@@ -8,7 +8,7 @@ directory says so (P11). Whoever dies in between leaves the note.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import ColumnElement, Select, case, func, or_, select
@@ -44,11 +44,18 @@ class LeftoverFigures:
     """Since when the oldest is known; 0 when there is none."""
 
 
-def note(account: Account, *, connector: str, why: str, runtime: Runtime) -> int | None:
+def note(
+    account: Account, *, connector: str, why: str, runtime: Runtime, later: timedelta = timedelta(0)
+) -> int | None:
     """Note that an account must go, once; return its leftover's id.
 
     ``None`` while its request has not ended: that one's own removal goes on with it. What has ended never opens again,
     so the answer stays right after the lock is gone.
+
+    Parameters
+    ----------
+    later
+        How long the job leaves it alone: whoever notes it makes and removes it meanwhile.
     """
     with transaction(as_service=True) as session:
         request = lock(AccessRequest, account.request_id)
@@ -71,7 +78,7 @@ def note(account: Account, *, connector: str, why: str, runtime: Runtime) -> int
             request_id=account.request_id,
             why=why,
             found_at=now,
-            next_attempt_at=now,
+            next_attempt_at=now + later,
         )
         session.add(leftover)
         session.flush()

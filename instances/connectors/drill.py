@@ -127,6 +127,12 @@ class _DrillDirectory(Directory):
         reserved = or_(DrillAccount.name.istartswith(prefix, autoescape=True), DrillAccount.marker.is_not(None))
         yield from _entries(self._instance_id, reserved)
 
+    def lets_in(self, account: Account, entry: Found) -> bool | None:
+        """Tell whether an entry is active."""
+        self._answer()
+        with _connected() as connection:
+            return connection.scalar(select(DrillAccount.active).where(DrillAccount.id == int(entry.id)))
+
     def probe(self) -> Iterator[str]:
         """See whether it answers."""
         self._answer()

@@ -62,6 +62,20 @@ class Directory(ABC):
         """Return what an entry made there, in words; nothing where the directory cannot tell."""
         return ()
 
+    def lets_in(self, account: Account, entry: Found) -> bool | None:
+        """Tell whether somebody could get in by an entry now; ``None`` where the directory cannot tell."""
+        return None
+
+    def try_entry(self, account: Account, secret: str) -> Iterator[str]:
+        """Get in by a password as a person would, and out again; yield how, or nothing where that cannot be tried.
+
+        Raises
+        ------
+        ConnectorError
+            When nobody gets in by it.
+        """
+        yield from ()
+
     def probe(self) -> Iterator[str]:
         """Look at everything that the connector will need, changing nothing; yield each step that went well.
 
@@ -106,23 +120,21 @@ class RemoteConnector(ABC):
     def create(self, account: Account, *, still_wanted: Callable[[], None]) -> None:
         """As ``Connector.create``."""
         self._reserved.create(account, still_wanted=still_wanted)
-        with self._reached(account.instance_id) as directory:
+        with self.reached(account.instance_id) as directory:
             make(directory, account, still_wanted=still_wanted)
 
     def activate(
         self, account: Account, *, secret: str | None, until: datetime, still_wanted: Callable[[], None]
     ) -> None:
         """As ``Connector.activate``."""
-        with self._reached(account.instance_id) as directory:
-            entry = next((one for one in _ours(directory, account) if one.name == account.name), None)
-            if entry is None:
-                raise ConnectorError(THERE_NO_MORE, permanent=True)
+        with self.reached(account.instance_id) as directory:
+            entry = entry_of(directory, account)
             still_wanted()
             directory.enable(account, entry, secret=secret, until=until)
 
     def made_by(self, account: Account) -> Sequence[str]:
         """As ``Connector.made_by``."""
-        with self._reached(account.instance_id) as directory:
+        with self.reached(account.instance_id) as directory:
             return [made for entry in _ours(directory, account) for made in directory.made_by(account, entry)]
 
     def sign_in_hint(self, account: Account) -> Mapping[str, str]:
@@ -131,14 +143,14 @@ class RemoteConnector(ABC):
 
     def exists(self, account: Account) -> bool:
         """Read back whether anything is there that is ours or has the exact name."""
-        with self._reached(account.instance_id) as directory:
+        with self.reached(account.instance_id) as directory:
             there = bool(_ours(directory, account, refuse=False))
         return there or self._reserved.exists(account)
 
     def remove(self, account: Account) -> None:
         """As ``Connector.remove``: every entry that is ours goes, whatever the directory calls it."""
         refuse_stranger(account)
-        with self._reached(account.instance_id) as directory:
+        with self.reached(account.instance_id) as directory:
             for entry in _ours(directory, account):
                 _take_away(directory, account, entry)
             if _ours(directory, account):
@@ -152,11 +164,11 @@ class RemoteConnector(ABC):
 
     def listed(self, instance_id: int) -> Iterator[Found]:
         """As ``Connector.listed``."""
-        with self._reached(instance_id) as directory:
+        with self.reached(instance_id) as directory:
             yield from directory.listed()
 
     @contextmanager
-    def _reached(self, instance_id: int) -> Iterator[Directory]:
+    def reached(self, instance_id: int) -> Iterator[Directory]:
         """Reach a directory; whatever it answers, no error repeats a stored secret (P12)."""
         try:
             with self.reach(instance_id) as directory:
@@ -190,6 +202,20 @@ def make(directory: Directory, account: Account, *, still_wanted: Callable[[], N
 def _take_away(directory: Directory, account: Account, entry: Found) -> None:
     directory.disable(account, entry)
     directory.delete(account, entry)
+
+
+def entry_of(directory: Directory, account: Account) -> Found:
+    """Return the one entry that is an account's.
+
+    Raises
+    ------
+    ConnectorError
+        When it is not there, permanently; or one of its name is not ours.
+    """
+    entry = next((one for one in _ours(directory, account) if one.name == account.name), None)
+    if entry is None:
+        raise ConnectorError(THERE_NO_MORE, permanent=True)
+    return entry
 
 
 def _ours(directory: Directory, account: Account, *, refuse: bool = True) -> list[Found]:

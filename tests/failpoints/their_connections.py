@@ -9,6 +9,7 @@ from tempadmin.audit.log import SERVICE
 from tests.failpoints.stage import Cast, brought, killed
 from tests.instances.cabinet import CABINET, GOOD, put_up
 from tests.world import World
+from tickets.check import check_instance
 
 
 def beside_a_cabinet(world: World) -> Cast:
@@ -31,3 +32,16 @@ def making_a_connected_instance(world: World, cast: Cast) -> None:
 def _facts(world: World) -> dict[str, Any]:
     facts: dict[str, Any] = {"connector": CABINET, "values": GOOD, "actor": SERVICE, "runtime": world.runtime}
     return facts | {"tell": lambda _step: None}
+
+
+def at_a_cabinet(world: World) -> Cast:
+    """A customer who keeps the accounts in a cabinet."""
+    cast = beside_a_cabinet(world)
+    connect_instance(web_id=cast.scene.web_id, **_facts(world))
+    return cast
+
+
+@killed(at_a_cabinet)
+def checking_an_instance(world: World, cast: Cast) -> None:
+    steps = list(check_instance(web_id=cast.scene.web_id, runtime=world.runtime))
+    assert [step.error for step in steps if step.error is not None] == []

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any, ClassVar, Literal
 
 from flask import Flask
 from pydantic import Field, SecretStr, field_validator
 
 from instances import connections
-from instances.connectors.base import ConnectorError
-from instances.connectors.drill import DrillConnector
+from instances.connectors.base import Account, ConnectorError, Entry, Found
+from instances.connectors.drill import DrillConnector, _DrillDirectory
 from instances.connectors.registry import connectors
 from instances.connectors.remote import Directory
 from instances.connectors.settings import ConnectorSettings, place
@@ -43,9 +44,25 @@ class CabinetSettings(ConnectorSettings):
         return url.rstrip("/")
 
 
+class Drawer(_DrillDirectory):
+    """A directory whose accounts are entered by their passwords."""
+
+    passwords: ClassVar[dict[str, str]] = {}
+
+    def enable(self, account: Account, entry: Found, *, secret: str | None, until: datetime) -> None:
+        super().enable(account, entry, secret=secret, until=until)
+        self.passwords[entry.name] = secret or ""
+
+    def try_entry(self, account: Account, secret: str) -> Iterator[str]:
+        if self.passwords.get(account.name) != secret:
+            raise ConnectorError(f"{account.name} cannot get in by {secret}", setting="mode")
+        yield f"the drawer opens by {secret}"
+
+
 class Cabinet(DrillConnector):
     """Its answers are not as careful as they should be: they repeat what they were sent."""
 
+    entry: Entry | None = Entry.CREDENTIAL
     settings = CabinetSettings
 
     def __init__(self) -> None:
@@ -62,8 +79,7 @@ class Cabinet(DrillConnector):
             raise ConnectorError(f"GET {settings.url}/Me: answered 401, “bad token {sent}”", setting="token")
         if "nowhere" in settings.url:
             raise RuntimeError(f"no route for {sent}")
-        with DrillConnector.reach(self, instance_id) as directory:
-            yield directory
+        yield Drawer(instance_id, lasts=self.timeout, wait=self._wait)
 
     @contextmanager
     def reach(self, instance_id: int) -> Iterator[Directory]:
