@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import count
 from typing import Any
 
 from tests.instances.scim_server import Asked, Manner, Said, Serve, html
@@ -175,19 +174,6 @@ def names_members() -> Manner:
             user = serve(replace(asked, method="GET", path=f"/Users/{member['value']}", query={}, body=b"")).json
             ids[user["userName"]], member["value"] = member["value"], user["userName"]
         return said.of(group) if said.body else said
-
-    return answer
-
-
-def changing_lists() -> Manner:
-    """Somebody new comes while the first list is read, page by page."""
-    lists = count()
-
-    def answer(asked: Asked, serve: Serve) -> Said:
-        said = caps_pages(asked, serve)
-        if asked.path != "/Users" or not is_list(asked) or next(lists) > 0:
-            return said
-        return said.of({**said.json, "totalResults": said.json["totalResults"] + 5})
 
     return answer
 

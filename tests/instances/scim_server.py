@@ -94,6 +94,10 @@ class Product:
         changed = type(user).model_validate({**user.model_dump(), **attributes})
         self.storage.update(_kind("User"), changed)
 
+    def drop(self, name: str) -> None:
+        """Delete a user as somebody else does."""
+        self.storage.delete(_kind("User"), self.users()[name]["id"])
+
     def change_group(self, **attributes: object) -> None:
         """Change the group of administrators as somebody else does."""
         group = next(one for one in self._all("Group") if one.id == self.group_id)

@@ -21,25 +21,35 @@ MarkerAttribute = Literal["externalId", "title", "nickName", "userType"]
 class ScimSettings(ConnectorSettings):
     """Where the endpoint is, how we prove who we are, what makes an account an administrator's."""
 
-    url: str = place(title="Address", description="The SCIM base address, e.g. https://product.example/scim/v2")
-    token: SecretStr | None = Field(None, title="Bearer token", description="Or the four of client credentials.")
-    token_url: str | None = Field(None, title="Token address", description="Where client credentials get a token.")
-    client_id: str | None = Field(None, title="Client ID")
-    client_secret: SecretStr | None = Field(None, title="Client secret")
+    url: str = place(title="Address", description="Where its SCIM server is, e.g. https://product.example/scim/v2.")
+    token: SecretStr | None = Field(
+        None, title="Bearer token", description="What proves who we are; or give a client's credentials below."
+    )
+    token_url: str | None = Field(
+        None, title="Token address", description="Where a client's credentials get a token (OAuth 2.0)."
+    )
+    client_id: str | None = Field(None, title="Client ID", description="The client's name at the token address.")
+    client_secret: SecretStr | None = Field(None, title="Client secret", description="The client's secret there.")
     scope: str | None = Field(None, title="Scope", description="What to ask a token for; most servers need none.")
     administrator_group: str | None = Field(
-        None, title="Administrators' group", description="Its display name or its id; its members are administrators."
+        None,
+        title="Administrators' group",
+        description="The display name, or the id, of the group whose members are administrators.",
     )
     administrator_role: str | None = Field(
-        None, title="Administrator's role", description="Or the value in `roles` that makes an administrator."
+        None,
+        title="Administrator's role",
+        description="Or the role, as a user's roles have it, that makes an administrator.",
     )
     marker_attribute: MarkerAttribute = Field(
         "externalId",
         title="Attribute for our marker",
-        description="Another one where the server does not keep externalId.",
+        description="Which attribute of a user proves an account ours; another one where the server drops this.",
     )
     ca_file: str | None = Field(
-        None, title="Certificates to trust", description="PEM text; instead of those that the system trusts."
+        None,
+        title="Certificates to trust",
+        description="Certificates in PEM format to trust instead of those that are trusted anyway.",
     )
 
     @field_validator("*", mode="before")
