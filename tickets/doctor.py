@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from flask import Flask
 from sqlalchemy import and_, func, or_, select
 
+from instances.connectors.base import Entry
 from tempadmin.accounts.models import LoginSession
 from tempadmin.db import db
 from tempadmin.doctor.findings import Check, Finding, checks, error, ok
@@ -46,10 +47,15 @@ def what_does_not_fit(runtime: Runtime) -> Iterator[Finding]:
 
 
 def unreadable() -> Iterator[Finding]:
-    """Requests whose state or kind is none: nobody gets in by them, and no job moves them on (S36)."""
-    strange = or_(AccessRequest.state.not_in(tuple(State)), AccessRequest.kind.not_in(KINDS))
+    """Requests whose state, kind or entry is none: nobody gets in by them, and no job moves them on (S36)."""
+    strange = or_(
+        AccessRequest.state.not_in(tuple(State)),
+        AccessRequest.kind.not_in(KINDS),
+        AccessRequest.entry.not_in(tuple(Entry)),
+    )
     for request in db.session.scalars(select(AccessRequest).where(strange).order_by(AccessRequest.id)):
-        yield error(f"request {request.public_id} is {_words(request)!r} and of the kind {request.kind!r}", VERIFY)
+        is_so = f"{_words(request)!r} and of the kind {request.kind!r}, entered by {request.entry!r}"
+        yield error(f"request {request.public_id} is {is_so}", VERIFY)
 
 
 def accounts_astray() -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from tempadmin.db import db
 from tempadmin.doctor.findings import Check, Finding, error, invariants
 from tempadmin.doctor.invariants import BY_HAND, held, not_a_digest
 from tempadmin.runtime import Runtime
-from tickets import doctor, doctor_answers, invariants_record
+from tickets import doctor, doctor_answers, invariants_entries, invariants_record
 from tickets.models import CONFIRM, LOGIN, TEMPORARY_ADMIN, AccessRequest, Activity, Approval, Ticket
 from tickets.states import State
 
@@ -101,6 +101,7 @@ def _only_the_requester(_runtime: Runtime) -> Iterator[Finding]:
         and_(AccessRequest.started_at.is_not(None), AccessRequest.confirmed_at.is_(None)),
     )
     yield from _say(select(AccessRequest.public_id).where(early), "request {} went on without a second factor")
+    yield from invariants_entries.let_in_early()
     another = and_(
         LoginSession.access_request_id == AccessRequest.id, LoginSession.actor_id != AccessRequest.requester_id
     )
@@ -148,11 +149,13 @@ def _never_given_up(_runtime: Runtime) -> Iterator[Finding]:
         AccessRequest.state == State.ENDED, or_(AccessRequest.ended_at.is_(None), AccessRequest.ending_at.is_(None))
     )
     yield from _say(select(AccessRequest.public_id).where(undated), "request {} has ended, and not when")
+    yield from invariants_entries.forgotten()
 
 
-def _digests(_runtime: Runtime) -> Iterator[Finding]:
+def _digests(runtime: Runtime) -> Iterator[Finding]:
     bare = or_(not_a_digest(Ticket.digest), and_(Ticket.code_digest.is_not(None), not_a_digest(Ticket.code_digest)))
     yield from _say(select(Ticket.id).where(bare), "ticket {} is stored as something else than a digest")
+    yield from invariants_entries.passwords(runtime)
 
 
 def _say(query: Select[int] | Select[str] | Select[int | None], words: str) -> Iterator[Finding]:
@@ -170,6 +173,6 @@ PROMISES: tuple[tuple[str, str, Faults], ...] = (
     ("P8", "no temporary account asked for or decided anything", _no_power_outside),
     ("P9", "nobody decided their own request", _own_approvals),
     ("P11", "each removal goes on until it is done", _never_given_up),
-    ("P12", "keys and codes of tickets are digests", _digests),
+    ("P12", "keys and codes of tickets are digests, passwords are sealed until they are shown", _digests),
     ("P13", "each request stands where its record says", invariants_record.faults),
 )

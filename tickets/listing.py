@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from flask import Flask, url_for
+from flask import Flask, g, url_for
 
 from instances.actions import Badge, Column, RowAction, instance_list
 from instances.models import VirtualInstance
@@ -65,6 +65,10 @@ def _ask_url(instance: VirtualInstance) -> str | None:
 
 
 def _impersonate_url(instance: VirtualInstance) -> str | None:
-    if instance.is_default or instance.archived_at is not None or not entries.can_be_impersonated_at(instance):
+    if instance.is_default or instance.archived_at is not None or not entries.has_our_pages(instance):
+        return None
+    if "with_client" not in g:
+        g.with_client = entries.with_client()
+    if instance.id in g.with_client:
         return None
     return url_for("asking.impersonate", web_id=instance.web_id)
