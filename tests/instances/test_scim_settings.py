@@ -57,7 +57,7 @@ def test_either_way_to_prove_who_we_are_is_taken(tmp_path: Path) -> None:
         ({**BY_CLIENT, "administrator_group": "x"}, "administrator_group", "give the administrators' group, or"),
         ({**BY_TOKEN, "marker_attribute": "emails"}, "marker_attribute", "externalId"),
         ({**BY_TOKEN, "ca_file": "-----BEGIN CERTIFICATE-----\nnone\n"}, "ca_file", "PEM"),
-        ({**BY_TOKEN, "verify": "false"}, "verify", "not permitted"),
+        ({**BY_TOKEN, "verify": "false"}, "verify", "no such setting"),
     ],
 )
 def test_p12_each_wrong_setting_is_named_and_no_secret_repeated(given: dict[str, Any], name: str, words: str) -> None:

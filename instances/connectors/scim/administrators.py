@@ -84,12 +84,12 @@ class _Members(Administrators):
 
     def _membership(self, group_id: str, user_id: str) -> str | None:
         """Return under which value the group has the user as its member: some servers put the name there."""
-        group = self._scim.read(Group, group_id) or {}
+        members = values_of(self._scim.read(Group, group_id) or {}, "members")
+        if user_id in members:
+            return user_id
         user = self._scim.read(User, user_id) or {}
-        members = values_of(group, "members")
-        known_as = [value for value in (user_id, user.get("userName")) if value in members]
-        if known_as:
-            return known_as[0]
+        if user.get("userName") in members:
+            return str(user["userName"])
         return user_id if group_id in values_of(user, "groups") else None
 
 
