@@ -31,6 +31,7 @@ MASKED = {"last_seen_at"}
 R = TypeVar("R")
 
 OF_REMOVALS = {
+    "access.product_told",
     "access.removal_failed",
     "access.leftover_found",
     "access.leftover_stays",

@@ -105,10 +105,9 @@ def log_out() -> Response | str:
     """Log out from the product's side; without its ID token, ask the person first."""
     if request.method == "HEAD":
         abort(405)  # Flask answers HEAD on every GET route, and this one writes (S02)
-    client = _client()
+    client, session = _client(), login.acting_session()
     if "id_token_hint" in request.args:
         return _logged_out()
-    session = login.acting_session()
     if session is None or not session.is_support:
         return redirect(url_for("portal.left"), 303)
     return render_template("tickets/log_out.html", product=client.login_uri)
