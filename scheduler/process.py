@@ -188,7 +188,13 @@ class SchedulerProcess:
             if not may_work or epoch is None:
                 return
             with self._app.app_context():
-                runs.run_if_due(self._jobs[name], current_runtime(), epoch=epoch, holder=self.holder)
+                runs.run_if_due(
+                    self._jobs[name],
+                    current_runtime(),
+                    epoch=epoch,
+                    holder=self.holder,
+                    stopping=lambda: self._stopping,
+                )
 
     @contextmanager
     def _working(self, name: str) -> Iterator[bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ from scheduler.models import DONE, FAILED, LOST, JobRun, JobState, SchedulerLeas
 from tempadmin.audit.log import Actor, record
 from tempadmin.db import db, lock_or_make, retried_once, transaction
 from tempadmin.errors import Conflict, NotFound, Unavailable
-from tempadmin.jobs import Job, jobs
+from tempadmin.jobs import Job, by_itself, jobs
 from tempadmin.runtime import Runtime, application
 from tempadmin.web.context import instance_source
 
@@ -40,13 +40,17 @@ class Finished:
     detail: str
 
 
-def run_if_due(job: Job, runtime: Runtime, *, epoch: int, holder: str) -> Finished | None:
+def run_if_due(
+    job: Job, runtime: Runtime, *, epoch: int, holder: str, stopping: Callable[[], bool] = lambda: False
+) -> Finished | None:
     """Run a job when it is due and nobody else claimed this due time.
 
     Parameters
     ----------
     epoch
         The lease under which this process leads; without it nothing is claimed.
+    stopping
+        Whether this process is about to stop; long work then begins no further step.
 
     Returns
     -------
@@ -56,7 +60,10 @@ def run_if_due(job: Job, runtime: Runtime, *, epoch: int, holder: str) -> Finish
     if due_at is not None and due_at > runtime.now():
         return None
     run_id = _claim(job, runtime, epoch=epoch, holder=holder)
-    return None if run_id is None else _work(run_id, job, runtime, epoch=epoch)
+    if run_id is None:
+        return None
+    with by_itself(stopping):
+        return _work(run_id, job, runtime, epoch=epoch)
 
 
 def run_now(*, name: str, asked_by: Actor, runtime: Runtime) -> Finished:

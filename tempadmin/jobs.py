@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
@@ -15,6 +17,8 @@ EXTENSION, BACKGROUND = "tempadmin.jobs", "tempadmin.background"
 BEATS, BEFORE_SERVING = "tempadmin.beats", "tempadmin.before_serving"
 
 Stopper = Callable[[], None]
+
+_stopping: ContextVar[Callable[[], bool] | None] = ContextVar("stopping", default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,3 +61,24 @@ def beats(app: Flask) -> list[Callable[[Runtime], object]]:
 def before_serving(app: Flask) -> list[Callable[[Runtime], None]]:
     """Return what modules see to before anything is served; each raises ``SettingsError`` where it must not be."""
     return cast("list[Callable[[Runtime], None]]", app.extensions.setdefault(BEFORE_SERVING, []))
+
+
+@contextmanager
+def by_itself(stopping: Callable[[], bool]) -> Iterator[None]:
+    """Say that what is done meanwhile nobody waits for, and by what it learns that its process is to stop."""
+    token = _stopping.set(stopping)
+    try:
+        yield
+    finally:
+        _stopping.reset(token)
+
+
+def somebody_waits() -> bool:
+    """Tell whether a person waits for this work; a job that runs by itself leaves to others what takes long."""
+    return _stopping.get() is None
+
+
+def may_go_on() -> bool:
+    """Tell whether long work may begin its next step: not while its process waits for it to be over."""
+    stopping = _stopping.get()
+    return stopping is None or not stopping()

@@ -10,22 +10,24 @@ from __future__ import annotations
 
 import random
 import traceback
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 
 from instances.connectors.base import Account, ConnectorError
 from instances.connectors.registry import connector_for
 from tempadmin.audit.log import SERVICE, record
-from tempadmin.db import db, is_outage, retried_once, transaction
+from tempadmin.db import db, retried_once, transaction
 from tempadmin.errors import Conflict
 from tempadmin.failpoints import reach
 from tempadmin.keys import Unsealable
 from tempadmin.runtime import Runtime, current_runtime
 from tickets import credential, provision
 from tickets.accounts import account_of
+from tickets.lanes import Kind, Place, Waiting, go_through
 from tickets.machine import locked
 from tickets.models import AccessRequest
 from tickets.removal import timeout_of
@@ -35,6 +37,7 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=2)
 AT_WORK = "It is being tried right now. Look again in a few seconds."
 DONE = "The account is let in already."
 OVER = "This access is over."
+LET_IN = "let in"
 UNOPENABLE = "its password cannot be opened; log out and delete this account, then ask again"
 
 log = structlog.get_logger()
@@ -103,29 +106,32 @@ def try_again(*, request_id: int, runtime: Runtime) -> bool:
 
 
 def activate_due(runtime: Runtime) -> str:
-    """Go on with every activation that is due; return what was done.
+    """Go on with every activation that is due, in lanes; return what was done.
 
     Where one failed, the directory is asked no more in this run: one that hangs holds up its own place alone.
     """
-    now = runtime.now()
-    columns = AccessRequest.id, AccessRequest.connector, AccessRequest.instance_id
-    due = select(*columns).where(AccessRequest.state == State.ACTIVE, AccessRequest.next_attempt_at <= now)
-    done, silent = 0, set()
-    for request_id, name, instance_id in db.session.execute(due.order_by(AccessRequest.next_attempt_at)).all():
-        if (name, instance_id) in silent:
-            continue
-        try:
-            worked = activate(request_id=request_id, runtime=runtime)
-        except Exception as error:
-            if is_outage(error):
-                raise
-            db.session.rollback()
-            log.exception("activation.not_tried", request_id=request_id)
-            worked = False
-        done += worked
-        if not worked:
-            silent.add((name, instance_id))
-    return f"{done} let in" if done or not silent else "0 let in, directories do not answer"
+    done = go_through([Kind(LET_IN, _due, _activate_at)], runtime, meanwhile=Counter)
+    return f"{done[LET_IN]} {LET_IN}"
+
+
+def _due(now: datetime) -> list[Waiting]:
+    where, since = (AccessRequest.connector, AccessRequest.instance_id), func.min(AccessRequest.next_attempt_at)
+    failures = func.count(AccessRequest.last_error)
+    places = select(*where, failures, since).where(_is_due(now)).group_by(*where)
+    return [
+        Waiting(name, instance_id, failed, at or now) for name, instance_id, failed, at in db.session.execute(places)
+    ]
+
+
+def _activate_at(place: Place, runtime: Runtime) -> tuple[int, int]:
+    here = (AccessRequest.connector == place[0]) & (AccessRequest.instance_id == place[1])
+    oldest = select(AccessRequest.id).where(_is_due(runtime.now()), here).order_by(AccessRequest.next_attempt_at)
+    request_id = db.session.scalar(oldest.limit(1))
+    return (0, 0) if request_id is None else (1, int(activate(request_id=request_id, runtime=runtime)))
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    return (AccessRequest.state == State.ACTIVE) & (AccessRequest.next_attempt_at <= now)
 
 
 @retried_once

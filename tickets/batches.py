@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from threading import Event
+from threading import Event, Lock
 from time import monotonic
 
 BATCH = 50
 """How many rows one transaction of a job changes: tens of milliseconds on SQLite, which has one writer at a time."""
+
+_turn = Lock()
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.01, 0.5
 
@@ -35,3 +37,20 @@ def leaving_room(*, unless: bool = False) -> Iterator[None]:
     yield
     if not unless:
         Event().wait(min(max(monotonic() - begun, SHORTEST_SECONDS), LONGEST_SECONDS))
+
+
+@contextmanager
+def in_turn(*, unless: bool = False) -> Iterator[None]:
+    """Have the lanes of this process write one after the other, with a gap: they press no more than one alone would.
+
+    Parameters
+    ----------
+    unless
+        Nobody's turn is waited for: a person waits for this.
+    """
+    if unless:
+        yield
+        return
+    with _turn:
+        yield
+        Event().wait(SHORTEST_SECONDS)

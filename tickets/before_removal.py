@@ -7,11 +7,14 @@ its request from being called ended, with its word as the error (P11), and never
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from datetime import timedelta
 from typing import cast
 
 import structlog
 from flask import Flask, current_app
 
+from instances.connectors import patience
 from instances.connectors.base import ConnectorError
 from tempadmin.db import db, is_outage
 from tempadmin.runtime import Runtime
@@ -30,10 +33,15 @@ def before_removal(app: Flask) -> list[Step]:
 
 
 def do_all(request_ids: Sequence[int], runtime: Runtime) -> dict[int, str]:
-    """Take every step for a batch; return by request what is not done yet, the first thing of each."""
+    """Take every step for a batch; return by request what is not done yet, the first thing of each.
+
+    Where somebody waits, half of the time is left for the removal itself.
+    """
     unfinished: dict[int, str] = {}
-    for step in before_removal(current_app):
-        unfinished = {**_take(step, request_ids, runtime), **unfinished}
+    left = patience.seconds_left()
+    with nullcontext() if left is None else patience.at_most(timedelta(seconds=left / 2)):
+        for step in before_removal(current_app):
+            unfinished = {**_take(step, request_ids, runtime), **unfinished}
     return unfinished
 
 

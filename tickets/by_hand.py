@@ -8,11 +8,12 @@ request still stands as it did.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 
 from instances.connectors.base import Account, ConnectorError
 from instances.connectors.registry import connector_for
@@ -25,6 +26,7 @@ from tempadmin.failpoints import reach
 from tempadmin.runtime import Runtime
 from tickets import attention, policy, queries, removal, removal_outcome
 from tickets.accounts import account_of
+from tickets.lanes import Kind, Place, Waiting
 from tickets.machine import locked
 from tickets.models import AccessRequest
 from tickets.states import State
@@ -81,25 +83,33 @@ def say_removed(*, request_id: int, acting: Acting, reason: str, runtime: Runtim
     return there is False and asked.counts
 
 
-def look_again(runtime: Runtime) -> int:
-    """Look after every account that somebody says to have removed by hand, where that is due; return how many ended."""
-    said = AccessRequest.state == State.ENDING, AccessRequest.removed_by_hand_at.is_not(None)
-    due = select(AccessRequest.id).where(*said, AccessRequest.next_attempt_at <= runtime.now())
-    ended = 0
-    for request_id in db.session.scalars(due.order_by(AccessRequest.next_attempt_at)).all():
-        try:
-            ended += look(request_id=request_id, runtime=runtime)
-        except Exception as error:
-            if is_outage(error):
-                raise
-            log.exception("by_hand.not_looked", request_id=request_id)  # and no other one waits for this
-    return ended
-
-
 def look(*, request_id: int, runtime: Runtime) -> bool:
     """Ask the directory whether somebody's word is true, if that is due; return whether the request ended."""
     asked = _claim(request_id, runtime)
     return asked is not None and _judge(request_id, asked, there=_is_there(asked), runtime=runtime)
+
+
+def _look_at(place: Place, runtime: Runtime) -> tuple[int, int]:
+    """Look after the account of a place that is due the longest and that somebody says to have removed by hand."""
+    here = (AccessRequest.connector == place[0]) & (AccessRequest.instance_id == place[1])
+    oldest = select(AccessRequest.id).where(_is_due(runtime.now()), here).order_by(AccessRequest.next_attempt_at)
+    request_id = db.session.scalar(oldest.limit(1))
+    return (0, 0) if request_id is None else (1, int(look(request_id=request_id, runtime=runtime)))
+
+
+def _due(now: datetime) -> Iterator[Waiting]:
+    where, since = (AccessRequest.connector, AccessRequest.instance_id), func.min(AccessRequest.next_attempt_at)
+    places = select(*where, since).where(_is_due(now)).group_by(*where)
+    return (Waiting(name, place, 0, at or now) for name, place, at in db.session.execute(places).all())
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    said = (AccessRequest.state == State.ENDING) & AccessRequest.removed_by_hand_at.is_not(None)
+    return said & (AccessRequest.next_attempt_at <= now)
+
+
+LOOKS = Kind("removed by hand", _due, _look_at)
+"""What the removal job goes on with."""
 
 
 @retried_once

@@ -1,4 +1,4 @@
-"""What the directories elsewhere have, against what the requests say (P1): reads only, one directory at a time.
+"""What the directories elsewhere have, against what the requests say (P1): reads only.
 
 A directory is read first and our tables afterwards; an account that was on its way meanwhile is no fault. It is judged
 by our record or our marker: what merely has a name like ours is told of, and never touched.
@@ -9,21 +9,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
+import structlog
 from sqlalchemy import or_, select
 
 from instances.connectors import marker
 from instances.connectors.base import Account, ConnectorError, Found
 from instances.connectors.registry import connector_for
 from instances.models import VirtualInstance
-from tempadmin.db import db
+from tempadmin.db import db, is_outage
 from tempadmin.failpoints import reach
 from tempadmin.runtime import Runtime
 from tickets.astray import MADE, WITH_ACCOUNT
+from tickets.lanes import side_by_side
 from tickets.leftover_model import Leftover
 from tickets.models import TEMPORARY_ADMIN, AccessRequest
 
 AT_ONCE = 500
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -68,27 +73,53 @@ class Reading:
 
 
 def read_all(runtime: Runtime) -> Iterator[Reading]:
-    """Read every directory elsewhere; one that does not answer holds up none of the others."""
+    """Read every directory elsewhere, a few at a time; one that does not answer holds up none of the others."""
     columns = (VirtualInstance.id, VirtualInstance.name, VirtualInstance.connector)
-    places = [Place(*row) for row in db.session.execute(select(*columns).order_by(VirtualInstance.id))]
-    for place in places:
-        try:
-            if not connector_for(place.connector).elsewhere:
-                continue
-            began, entries = runtime.now(), _entries(place)
-        except ConnectorError as error:
-            yield Reading(instance_name=place.instance_name, error=str(error))
+    every = [Place(*row) for row in db.session.execute(select(*columns).order_by(VirtualInstance.id))]
+    yield from _read([place for place in every if _is_to_be_read(place)], runtime)
+
+
+def has_lost(request: AccessRequest, runtime: Runtime) -> bool:
+    """Read the one directory of a request, and tell whether it says that it has no such account."""
+    place = Place(request.instance_id, request.instance_name, request.connector)
+    request_id = request.id
+    if not _is_to_be_read(place):
+        return False
+    return any(request_id == gone.id for reading in _read([place], runtime) for gone in reading.gone)
+
+
+def _read(places: Sequence[Place], runtime: Runtime) -> Iterator[Reading]:
+    for place, began, entries, error in side_by_side(places, partial(_entries, runtime=runtime)):
+        if error is not None:
+            yield Reading(instance_name=place.instance_name, error=error)
             continue
         db.session.rollback()  # what stands in our tables from now on is at least as new as the reading
         strays = list(_strays(entries, place, began, runtime))
         yield Reading(instance_name=place.instance_name, strays=strays, gone=_gone(entries, place, began))
 
 
-def _entries(place: Place) -> list[Found]:
-    reach("before listed")
-    entries = list(connector_for(place.connector).listed(place.instance_id))
-    reach("after listed")
-    return entries
+def _is_to_be_read(place: Place) -> bool:
+    try:
+        return connector_for(place.connector).elsewhere
+    except ConnectorError:
+        return True  # and the reading says what is wrong
+
+
+def _entries(place: Place, *, runtime: Runtime) -> tuple[Place, datetime, list[Found], str | None]:
+    """Return when a directory was asked and what it has, or why it did not say."""
+    began = runtime.now()
+    try:
+        reach("before listed")
+        entries = list(connector_for(place.connector).listed(place.instance_id))
+        reach("after listed")
+    except ConnectorError as error:
+        return place, began, [], str(error)
+    except Exception as error:
+        if is_outage(error):
+            raise
+        log.exception("directory.not_read", instance=place.instance_name)  # and no other one suffers by it
+        return place, began, [], type(error).__name__
+    return place, began, entries, None
 
 
 def _strays(entries: Sequence[Found], place: Place, began: datetime, runtime: Runtime) -> Iterator[Stray]:

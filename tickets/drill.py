@@ -21,13 +21,13 @@ from tempadmin.db import db, transaction
 from tempadmin.errors import Conflict
 from tempadmin.runtime import Runtime
 from tickets.end import end_access
-from tickets.expire import retry_due
 from tickets.leftover_model import Leftover
-from tickets.leftovers import remove_due
+from tickets.leftovers import LEFTOVERS
 from tickets.models import AccessRequest
 from tickets.provision import provision
 from tickets.queries import needs_attention
 from tickets.request import request_access
+from tickets.retry import go_on
 from tickets.states import OPEN, EndReason, State
 
 LASTS = timedelta(minutes=20)
@@ -175,8 +175,7 @@ def _until(
     deadline = runtime.now() + GIVES_UP
     while not done() and runtime.now() < deadline:
         advance(_pause(instance_id, runtime.now()))
-        retry_due(runtime)
-        remove_due(runtime)
+        go_on([LEFTOVERS], runtime)
         db.session.rollback()
 
 

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import and_, exists, or_, select
-from sqlalchemy.exc import OperationalError
 
 from tempadmin.accounts.models import LoginSession
 from tempadmin.audit.log import SERVICE
@@ -24,11 +23,9 @@ from tickets.batches import in_batches, leaving_room
 from tickets.end import end_together
 from tickets.machine import locked_all
 from tickets.models import AccessRequest, Ticket
-from tickets.provision import provision
 from tickets.states import WITH_DEADLINE, WITH_TICKET, EndReason, State
 
 LOOK_AT_ONCE = 500
-MOST_CREATES = 200
 
 log = structlog.get_logger()
 
@@ -44,24 +41,9 @@ def expire_due(runtime: Runtime) -> str:
 
 
 def retry_due(runtime: Runtime) -> str:
-    """Go on with creates and removals that are due; return what was done.
-
-    What works is never behind what may time out: before each create, and before each place where a removal failed,
-    all other removals that have become due are done.
-    """
-    made, removed = 0, retry.remove_where_it_works(runtime)
-    for request_id in _creates_due(runtime.now()):
-        try:
-            made += provision(request_id=request_id, runtime=runtime)
-        except OperationalError:
-            raise  # the database is away: the others would fail alike
-        except Exception:
-            log.exception("retry.failed", request_id=request_id)  # and no other request waits for this one
-        removed += retry.remove_where_it_works(runtime)
-    for place in retry.places_in_trouble(runtime.now()):
-        removed += retry.remove_in_trouble(place, runtime)
-        removed += retry.remove_where_it_works(runtime)
-    return f"{made} made, {removed} removed"
+    """Go on with creates and removals that are due; return what was done."""
+    done = retry.go_on([], runtime)
+    return f"{done[retry.MADE]} made, {done[retry.REMOVED]} removed"
 
 
 def end_if_over(*, request_id: int, runtime: Runtime) -> bool:
@@ -126,12 +108,6 @@ def why_over(request: AccessRequest, *, now: datetime, hold: bool = False) -> En
         return EndReason.CLEANED_UP
     idle = _seems_dead(session.ended_at, session.last_seen_at, session.idle_seconds, now)
     return EndReason.IDLE if idle else None
-
-
-def _creates_due(now: datetime) -> Sequence[int]:
-    waiting = AccessRequest.state == State.PROVISIONING, AccessRequest.next_attempt_at <= now
-    query = select(AccessRequest.id).where(*waiting).order_by(AccessRequest.next_attempt_at)
-    return db.session.scalars(query.limit(MOST_CREATES)).all()
 
 
 def _candidates(now: datetime) -> list[int]:

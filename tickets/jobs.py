@@ -8,10 +8,9 @@ from flask import Flask
 
 from tempadmin.jobs import Job, register
 from tempadmin.runtime import EXTENSION, Runtime
-from tickets import attention, by_hand
+from tickets import attention, by_hand, leftovers, retry
 from tickets.activation import activate_due
-from tickets.expire import expire_due, retry_due
-from tickets.leftovers import remove_due
+from tickets.expire import expire_due
 from tickets.sweep import sweep
 
 
@@ -58,13 +57,11 @@ def init_app(app: Flask) -> None:
 
 
 def _go_on(runtime: Runtime) -> str:
-    said = retry_due(runtime)
-    besides = {
-        "leftovers gone": remove_due(runtime),
-        "removed by hand": by_hand.look_again(runtime),
-        "told of": attention.tell_omniadmins(runtime),
-    }
-    return ", ".join([said, *(f"{count} {what}" for what, count in besides.items() if count)])
+    done = retry.go_on([leftovers.LEFTOVERS, by_hand.LOOKS], runtime)
+    told = attention.tell_omniadmins(runtime)
+    first = {word: done.pop(word, 0) for word in (retry.MADE, retry.REMOVED)}
+    besides = {word: count for word, count in [*done.items(), ("told of", told)] if count}
+    return ", ".join(f"{count} {word}" for word, count in (first | besides).items())
 
 
 def _clean_up(runtime: Runtime) -> str:

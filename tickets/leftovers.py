@@ -7,6 +7,7 @@ directory says so (P11). Whoever dies in between leaves the note.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -20,14 +21,13 @@ from tempadmin.audit.log import SERVICE, record
 from tempadmin.db import db, lock, transaction
 from tempadmin.failpoints import reach
 from tempadmin.runtime import Runtime
+from tickets.lanes import Kind, Place, Waiting
 from tickets.leftover_model import Leftover
 from tickets.models import AccessRequest
 from tickets.queries import STUCK_AFTER, STUCK_FAILURES
 from tickets.removal import timeout_of
 from tickets.removal_outcome import growing_pause
 from tickets.states import State
-
-BATCH = 200
 
 log = structlog.get_logger()
 
@@ -115,11 +115,23 @@ def remove(*, leftover_id: int, runtime: Runtime, now_due: bool = False) -> bool
     return True
 
 
-def remove_due(runtime: Runtime) -> int:
-    """Go on with every leftover that is due; return how many are gone."""
-    due = select(Leftover.id).where(Leftover.next_attempt_at <= runtime.now())
-    ids = db.session.scalars(due.order_by(Leftover.next_attempt_at).limit(BATCH)).all()
-    return sum(remove(leftover_id=leftover_id, runtime=runtime) for leftover_id in ids)
+def _remove_at(place: Place, runtime: Runtime) -> tuple[int, int]:
+    """Go on with the leftover of a place that is due the longest."""
+    here = Leftover.connector == place[0], Leftover.instance_id == place[1]
+    due = select(Leftover.id).where(*here, Leftover.next_attempt_at <= runtime.now())
+    leftover_id = db.session.scalar(due.order_by(Leftover.failures, Leftover.next_attempt_at).limit(1))
+    return (0, 0) if leftover_id is None else (1, int(remove(leftover_id=leftover_id, runtime=runtime)))
+
+
+def _due(now: datetime) -> Iterator[Waiting]:
+    where = Leftover.connector, Leftover.instance_id
+    times = func.max(Leftover.failures), func.min(Leftover.next_attempt_at)
+    places = select(*where, *times).where(Leftover.next_attempt_at <= now).group_by(*where)
+    return (Waiting(*row) for row in db.session.execute(places).all())
+
+
+LEFTOVERS = Kind("leftovers gone", _due, _remove_at)
+"""What the removal job goes on with."""
 
 
 def stuck(now: datetime) -> ColumnElement[bool]:

@@ -26,7 +26,7 @@ from tickets.states import WITH_TICKET, EndReason, State
 
 def end_gone(*, request_id: int, runtime: Runtime) -> bool:
     """End a request whose account is gone here, or from its directory; return whether it was ended."""
-    elsewhere = request_id in {request.id for reading in directories.read_all(runtime) for request in reading.gone}
+    elsewhere = directories.has_lost(db.session.get_one(AccessRequest, request_id), runtime)
     with transaction(as_service=True) as session:
         request = locked(request_id)
         gone_here = session.scalar(astray.requests_without_account().where(AccessRequest.id == request_id)) is not None

@@ -14,19 +14,25 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import ColumnElement, or_, select, update
 
-from instances.connectors.base import Account, ConnectorError
+from instances.connectors import patience
+from instances.connectors.base import Account, ConnectorError, Entry
 from instances.connectors.registry import connector_for
+from tempadmin.clock import steady_seconds
 from tempadmin.db import db, retried_once, transaction
 from tempadmin.failpoints import reach
+from tempadmin.jobs import somebody_waits
 from tempadmin.runtime import Runtime, current_runtime
 from tickets import before_removal
 from tickets.accounts import account
-from tickets.batches import leaving_room
+from tickets.batches import in_turn, leaving_room
 from tickets.models import AccessRequest
 from tickets.removal_outcome import FIRST_PAUSE, NO_WORD, Removal, Said, settle_all
 from tickets.states import State
 
 WITHOUT_CONNECTOR = 50
+IN_A_REQUEST = timedelta(seconds=5)
+"""What all directories together may cost somebody who waits for a page."""
+QUICK_SECONDS = 1.0
 
 log = structlog.get_logger()
 
@@ -40,12 +46,21 @@ def deprovision(*, request_id: int, runtime: Runtime) -> bool:
 def try_quietly(request_ids: Sequence[int]) -> None:
     """Right after the commit that ended them: one batch of each connector's, the rest is the job's.
 
-    A directory on a bad day must neither spoil the answer nor hold it up for longer than one call.
+    A directory on a bad day must neither spoil the answer nor hold it up for longer than ``IN_A_REQUEST``: what is here
+    goes first, another one elsewhere is asked only while those before were quick. Where nobody waits, all of what may
+    take long is left to the job.
     """
-    these = AccessRequest.id.in_(request_ids)
+    began = steady_seconds()
+    these: ColumnElement[bool] = AccessRequest.id.in_(request_ids)
+    if not somebody_waits():
+        these &= AccessRequest.entry != Entry.OIDC
     try:
-        for name in db.session.scalars(select(AccessRequest.connector).where(these).distinct()).all():
-            attempt(name, these, current_runtime(), wait=True)
+        names = db.session.scalars(select(AccessRequest.connector).where(these).distinct()).all()
+        with patience.at_most(IN_A_REQUEST):
+            for name in sorted(names, key=is_elsewhere):
+                if is_elsewhere(name) and (not somebody_waits() or steady_seconds() - began > QUICK_SECONDS):
+                    return
+                attempt(name, these, current_runtime(), wait=True)
     except Exception:
         db.session.rollback()
         log.exception("removal.not_tried", request_ids=list(request_ids))
@@ -66,13 +81,24 @@ def attempt(name: str, which: ColumnElement[bool], runtime: Runtime, *, wait: bo
     How many removals were tried, and how many requests ended.
     """
     which = due(runtime.now(), name) & which
-    removals = _claim(which, 2 * timeout_of(name), _most_at_once(name), runtime, wait=wait)
+    with in_turn(unless=wait):
+        removals = _claim(which, 2 * timeout_of(name), _most_at_once(name), runtime, wait=wait)
     if not removals:
         return 0, 0
     with leaving_room(unless=len(removals) == 1):
         unfinished = before_removal.do_all([removal.request_id for removal in removals], runtime)
         said = {one: word or unfinished.get(one) for one, word in _ask(name, removals).items()}
-    return len(removals), settle_all(removals, said, runtime)
+    with in_turn(unless=wait):
+        return len(removals), settle_all(removals, said, runtime)
+
+
+def is_elsewhere(name: str) -> bool:
+    """Tell whether a connector's directory may let its callers wait; one that is missing says so at once."""
+    try:
+        connector = connector_for(name)
+    except ConnectorError:
+        return False
+    return connector.elsewhere or connector.batch == 1
 
 
 def timeout_of(name: str) -> timedelta:
@@ -104,7 +130,8 @@ def _claim(which: ColumnElement[bool], lasts: timedelta, size: int, runtime: Run
     No moment is read here: one row that cannot be read must not keep the others of its batch (S36).
     """
     with transaction(as_service=True) as session:
-        order = (AccessRequest.id,) if wait else (AccessRequest.next_attempt_at, AccessRequest.id)
+        least = AccessRequest.removal_failures, AccessRequest.next_attempt_at, AccessRequest.id
+        order = (AccessRequest.id,) if wait else least
         free = select(AccessRequest.id).where(which).order_by(*order).limit(size).with_for_update(skip_locked=not wait)
         ids = session.scalars(free).all()
         now = runtime.now()

@@ -15,7 +15,7 @@ from threading import Event
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
 
-from instances.connectors import marker
+from instances.connectors import marker, patience
 from instances.connectors.base import Account, ConnectorError, Entry, Found
 from instances.connectors.remote import Directory, RemoteConnector
 from instances.models import Drill, DrillAccount
@@ -56,7 +56,7 @@ class DrillConnector(RemoteConnector):
     @contextmanager
     def reach(self, instance_id: int) -> Iterator[Directory]:
         """Reach the drill directory of an instance; whether it answers shows at each step."""
-        yield _DrillDirectory(instance_id, lasts=self.timeout, wait=self._wait)
+        yield _DrillDirectory(instance_id, lasts=patience.within(self.timeout), wait=self._wait)
 
 
 class _DrillDirectory(Directory):

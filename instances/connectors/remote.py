@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from instances import connections
-from instances.connectors import marker
+from instances.connectors import marker, patience
 from instances.connectors.base import Account, ConnectorError, Entry, Found
 from instances.connectors.local import LocalConnector, refuse_stranger
 from instances.connectors.settings import ConnectorSettings
@@ -170,6 +170,7 @@ class RemoteConnector(ABC):
     @contextmanager
     def reached(self, instance_id: int) -> Iterator[Directory]:
         """Reach a directory; whatever it answers, no error repeats a stored secret (P12)."""
+        patience.require()
         try:
             with self.reach(instance_id) as directory:
                 yield directory

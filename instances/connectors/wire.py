@@ -16,6 +16,7 @@ from typing import Any
 
 import httpcore
 
+from instances.connectors import patience
 from tempadmin.clock import steady_seconds
 
 Address = tuple[int, tuple[Any, ...]]
@@ -31,13 +32,13 @@ class Allowance:
     Parameters
     ----------
     lasts
-        From now on, on a clock that nobody can set.
+        From now on, on a clock that nobody can set; less where somebody waits (``patience``).
     most
         Bytes of one answer as they come over the wire, headers included.
     """
 
     def __init__(self, *, lasts: timedelta, most: int) -> None:
-        self._ends, self._most = steady_seconds() + lasts.total_seconds(), most
+        self._ends, self._most = steady_seconds() + patience.within(lasts).total_seconds(), most
         self._received = 0
 
     def seconds_left(self) -> float:

@@ -21,6 +21,7 @@ from tests.world import CONSOLE, KEYS, World
 from tickets import by_hand
 from tickets.models import AccessRequest
 from tickets.queries import needs_attention, removal_figures
+from tickets.removal import deprovision
 from tickets.states import State
 
 
@@ -163,7 +164,7 @@ def test_s32_nobody_but_an_omniadmin_sees_to_removals(case: Stuck, acme: Virtual
     assert case.request.removed_by_hand_at is None
 
 
-def test_p11_the_job_that_finishes_meanwhile_beats_a_word(case: Stuck) -> None:
+def test_p11_a_removal_that_is_done_meanwhile_beats_a_word(case: Stuck) -> None:
     """Directories are asked outside any transaction; what was ended meanwhile stays ended, and the person is told."""
     case.directory.there, case.directory.remove_error = None, None
     case.world.clock.advance(hours=2)
@@ -176,7 +177,9 @@ def test_p11_the_job_that_finishes_meanwhile_beats_a_word(case: Stuck) -> None:
 
         acting = case.acting
         db.session.rollback()
-        _, said = overlap((one, lambda: jobs(one.app)["removal"].run(one.runtime)), (other, speak), at="access.ended")
+        _, said = overlap(
+            (one, lambda: deprovision(request_id=case.id, runtime=one.runtime)), (other, speak), at="access.ended"
+        )
     assert said == by_hand.OVER
     assert (case.request.state, case.request.removed_by_hand_at) == (State.ENDED, None)
 
