@@ -7,6 +7,7 @@ directory says so (P11). Whoever dies in between leaves the note.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,7 +22,7 @@ from tempadmin.audit.log import SERVICE, record
 from tempadmin.db import db, lock, transaction
 from tempadmin.failpoints import reach
 from tempadmin.runtime import Runtime
-from tickets.lanes import Kind, Place, Waiting
+from tickets.lanes import Kind, Place, Waiting, go_through
 from tickets.leftover_model import Leftover
 from tickets.models import AccessRequest
 from tickets.queries import STUCK_AFTER, STUCK_FAILURES
@@ -132,6 +133,11 @@ def _due(now: datetime) -> Iterator[Waiting]:
 
 LEFTOVERS = Kind("leftovers gone", _due, _remove_at)
 """What the removal job goes on with."""
+
+
+def remove_due(runtime: Runtime) -> int:
+    """Go on with every leftover that is due; return how many are gone."""
+    return go_through([LEFTOVERS], runtime, meanwhile=Counter).total()
 
 
 def stuck(now: datetime) -> ColumnElement[bool]:
