@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from instances import actions, connection_web, hosts, notices, panel, web
+from instances import actions, connection_web, doctor_connections, hosts, notices, panel, web
 from instances.connectors.registry import init_app as init_connectors
 
 
@@ -17,3 +17,4 @@ def init_app(app: Flask) -> None:
     web.init_app(app)
     panel.init_app(app)
     connection_web.init_app(app)
+    doctor_connections.init_app(app)

@@ -12,6 +12,7 @@ from tickets import (
     banners,
     belongings,
     composers,
+    connection_page,
     console,
     demo,
     doctor,
@@ -39,6 +40,7 @@ def init_app(app: Flask) -> None:
     attention.init_app(app)
     notices.init_app(app)
     composers.init_app(app)
+    connection_page.init_app(app)
     console.init_app(app)
     entry.init_app(app)
     portal.init_app(app)

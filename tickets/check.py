@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import structlog
-from sqlalchemy import select
 
 from instances.connecting import find_customer
 from instances.connection_trial import check_connection
@@ -25,7 +24,7 @@ from instances.models import VirtualInstance
 from tempadmin.db import db
 from tempadmin.errors import Conflict
 from tempadmin.runtime import Runtime
-from tickets import check_steps, credential, leftovers
+from tickets import check_steps, credential, entries, leftovers
 from tickets.check_steps import Throwaway
 
 LOWEST, HIGHEST = 1_000_000_000, 2_000_000_000
@@ -71,14 +70,25 @@ def check_instance(*, web_id: str, runtime: Runtime) -> Generator[Step]:
             break
         yield Step(what=said, seconds=perf_counter() - began)
         began = perf_counter()
-    name = db.session.scalars(select(VirtualInstance.connector).where(VirtualInstance.id == instance_id)).one()
+    instance = db.session.get_one(VirtualInstance, instance_id)
+    name, (entry, nobody) = instance.connector, _way_in(instance)
     db.session.rollback()
     connector = connector_for(name)
     if isinstance(connector, RemoteConnector):
-        yield from _walk(_noted(instance_id, name, connector, runtime))
+        yield from _walk(_noted(instance_id, name, connector, entry, runtime))
+    if nobody:
+        yield Step(what=nobody, seconds=0)
 
 
-def _noted(instance_id: int, name: str, connector: Connector, runtime: Runtime) -> Throwaway:
+def _way_in(instance: VirtualInstance) -> tuple[Entry | None, str]:
+    """Return how people get in, or ``None`` and what is missing: a product may well be registered afterwards."""
+    try:
+        return entries.entry_of(instance), ""
+    except Conflict as error:
+        return None, error.message
+
+
+def _noted(instance_id: int, name: str, connector: Connector, entry: Entry | None, runtime: Runtime) -> Throwaway:
     """Name an account that nobody asked for, and note that it must go."""
     number = LOWEST + secrets.randbelow(HIGHEST - LOWEST)
     called, request = f"{runtime.settings.user_prefix}_0_{number}", f"check{number}"
@@ -95,7 +105,7 @@ def _noted(instance_id: int, name: str, connector: Connector, runtime: Runtime) 
     return Throwaway(
         connector=name,
         account=account,
-        secret=credential.new_password() if connector.entry == Entry.CREDENTIAL else None,
+        secret=credential.new_password() if entry is Entry.CREDENTIAL else None,
         leftover_id=leftover_id or 0,
         runtime=runtime,
     )

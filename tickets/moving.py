@@ -47,15 +47,20 @@ def _judge(_app: Flask, *, instance_id: int, moves: bool, at: datetime) -> None:
         leftover.next_attempt_at = min(leftover.next_attempt_at, at)
 
 
-def _refuse_to_leave_behind(instance_id: int) -> None:
+def what_may_be_there(instance_id: int) -> str:
+    """Count what an instance's directory may still hold of ours, in words; empty where there is nothing."""
     here = AccessRequest.instance_id == instance_id, AccessRequest.state != State.ENDED
     requests = db.session.scalar(select(func.count()).select_from(AccessRequest).where(*here)) or 0
     left = db.session.scalar(select(func.count()).select_from(Leftover).where(Leftover.instance_id == instance_id)) or 0
-    if requests or left:
-        ways = [_counted(requests, "access that has not ended", "accesses that have not ended")] if requests else []
-        ways += [_counted(left, "leftover account", "leftover accounts")] if left else []
+    ways = [_counted(requests, "access that has not ended", "accesses that have not ended")] if requests else []
+    ways += [_counted(left, "leftover account", "leftover accounts")] if left else []
+    return " and ".join(ways)
+
+
+def _refuse_to_leave_behind(instance_id: int) -> None:
+    if still := what_may_be_there(instance_id):
         raise Conflict(
-            f"Accounts of ours may still be where this instance is connected to now: {' and '.join(ways)}. "
+            f"Accounts of ours may still be where this instance is connected to now: {still}. "
             "Until they are gone, its connector and the place of its directory stay; secrets and all else may change."
         )
 

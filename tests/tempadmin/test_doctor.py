@@ -31,6 +31,7 @@ CHECKS = [
     "restored",
     "people",
     "outbox",
+    "connections",
     "scheduler",
     "jobs",
     "access",
