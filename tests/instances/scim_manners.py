@@ -178,6 +178,19 @@ def names_members() -> Manner:
     return answer
 
 
+def lists_late() -> Manner:
+    """Lists come from an index that follows: the next one lacks who was made, and has who was deleted."""
+    late: list[Said] = []
+
+    def answer(asked: Asked, serve: Serve) -> Said:
+        everybody = replace(asked, method="GET", path="/Users", query={}, body=b"")
+        if asked.method in {"POST", "DELETE"}:
+            late[:] = [serve(everybody)]
+        return late.pop() if late and asked.method == "GET" and asked.path == "/Users" else serve(asked)
+
+    return answer
+
+
 HARMLESS: tuple[Manner, ...] = (
     honest,
     ignores_filters,

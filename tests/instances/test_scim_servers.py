@@ -16,6 +16,7 @@ from tests.instances.scim_manners import (
     has_no_filter,
     ignores_filters,
     keeps_members,
+    lists_late,
     names_members,
 )
 from tests.instances.scim_server import Asked, Manner, Said, Serve
@@ -43,7 +44,7 @@ def scim(world: World, birch: VirtualInstance, temporary: MakeTemporary) -> Scim
     return made
 
 
-@pytest.mark.parametrize("manner", [*HARMLESS, names_members()], ids=_name)
+@pytest.mark.parametrize("manner", [*HARMLESS, names_members(), lists_late()], ids=_name)
 def test_p1_an_account_lives_its_life_whatever_the_servers_manner(world: World, scim: Scimmed, manner: Manner) -> None:
     """Made twice and there once, inactive; let in; listed as ours; removed twice and gone; strangers are as before."""
     before, scim.product.manner = scim.product.users(), manner

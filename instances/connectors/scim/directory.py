@@ -34,6 +34,7 @@ class ScimDirectory(Directory):
         self._settings, self._instance_id, self._scim = settings, instance_id, scim
         self._listing = Listing(scim, attributes=f"userName,{settings.marker_attribute}")
         self._seen: Sequence[Found] = ()
+        self._made: set[str] = set()
         self._administrators: Administrators = administrators(settings, scim, self._listing)
 
     def find(self, account: Account) -> Sequence[Found]:
@@ -47,7 +48,7 @@ class ScimDirectory(Directory):
             listed = self._listing.everything(User)
         elif account.marker and all(account.name in one["userName"].casefold() for one in listed):
             listed += self._listing.search(User, f"{self._settings.marker_attribute} eq {mark}") or []
-        wanted = {str(one["id"]) for one in listed if self._may_be(one, account)}
+        wanted = self._made | {str(one["id"]) for one in listed if self._may_be(one, account)}
         self._seen = [found for entry_id in sorted(wanted) if (found := self._found(entry_id)) is not None]
         return self._seen
 
@@ -69,6 +70,7 @@ class ScimDirectory(Directory):
         entry = self._scim.read(User, entry_id) if entry_id else None
         if entry is not None:
             self._refuse_unmarked(account, entry_id, entry)
+            self._made.add(entry_id)
 
     def empower(self, account: Account, entry: Found) -> None:
         """Make an entry an administrator's, and see that nobody can use it yet."""
