@@ -54,6 +54,11 @@ def in_support(birch: VirtualInstance) -> Acting:
 @pytest.fixture
 def temporary(world: World) -> MakeTemporary:
     """Make the account of a temporary administrator, as a request reserves it."""
+    return maker_of_temporary_administrators(world)
+
+
+def maker_of_temporary_administrators(world: World) -> MakeTemporary:
+    """As the fixture, for what is no test."""
 
     def make(instance: VirtualInstance, *, request_id: int = 77, **columns: object) -> User:
         with transaction() as session:

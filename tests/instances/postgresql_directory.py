@@ -32,6 +32,9 @@ local all all trust
 host all tester 127.0.0.1/32 trust
 host all all 127.0.0.1/32 scram-sha-256
 """
+SERVER = {"fsync": "off", "log_statement": "all"}
+"""How the server is started; a bench wants it durable, and quiet."""
+
 OURS = {"tester", CONNECTOR, RIGHTS, OWNER}
 
 
@@ -40,7 +43,7 @@ def server() -> postgresql.RunningCluster:
     """The server of this test process, with the roles that an operator makes as the guide says."""
     need_postgresql()
     started = postgresql.until_the_end.enter_context(
-        postgresql.cluster(hba=HBA, log_statement="all", max_prepared_transactions="5")
+        postgresql.cluster(hba=HBA, max_prepared_transactions="5", **SERVER)
     )
     postgresql.until_the_end.callback(started.halt, signal.SIGINT)  # whoever is still connected
     started.run(f'CREATE ROLE "{RIGHTS}" NOLOGIN; CREATE ROLE "{OWNER}" NOLOGIN')

@@ -104,6 +104,7 @@ def weak(world: World) -> Iterator[str]:
     """A role that may log in, and nothing else."""
     name = "weak"
     server().run(f"CREATE ROLE {name} LOGIN PASSWORD '{ITS_PASSWORD.replace(chr(39), chr(39) * 2)}'")
+    server().run(f'GRANT "{RIGHTS}" TO {name} WITH ADMIN OPTION')  # from PostgreSQL 16 on, CREATEROLE is not enough
     yield name
     server().run(f"DROP ROLE {name}")
 

@@ -37,6 +37,10 @@ Statement = LiteralString | sql.SQL | sql.Composed
 Rows = list[tuple[Any, ...]]
 
 
+class Gone(Exception):
+    """There is no such role any more: ``same`` found none."""
+
+
 class Line(psycopg.Connection[tuple[Any, ...]]):
     """A connection; each of its statements is a transaction unless one was begun."""
 
@@ -72,31 +76,44 @@ class Line(psycopg.Connection[tuple[Any, ...]]):
     def ask(
         self, statement: Statement, parameters: Sequence[object] = (), *, what: str, grant: str | None = None
     ) -> Rows:
-        """Send one statement, or several without parameters; return the rows of the last one.
+        """Send one statement; return its rows.
 
         Raises
         ------
         ConnectorError
             When it failed, or was not answered in time.
         """
-        try:
+        with self._told(what, grant):
             cursor = self.execute(statement, parameters or None)
-            while cursor.nextset():
-                pass
             return cursor.fetchall() if cursor.description else []
+
+    def send(self, *statements: sql.Composable, what: str, grant: str | None = None) -> list[Rows]:
+        """Send statements in one message: each way there and back takes longer than the work. Return the rows of each.
+
+        They are one transaction, unless some of them say otherwise; raises as ``ask``.
+        """
+        with self._told(what, grant):
+            try:
+                cursor = self.execute(sql.SQL("; ").join(statements), prepare=False)
+                rows = [cursor.fetchall() if cursor.description else []]
+                while cursor.nextset():
+                    rows.append(cursor.fetchall() if cursor.description else [])
+            except psycopg.Error:
+                if self.pgconn.transaction_status == TransactionStatus.INERROR:
+                    self.rollback()
+                raise
+        return rows
+
+    @contextmanager
+    def _told(self, what: str, grant: str | None) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.errors.DivisionByZero:
+            raise Gone from None
         except psycopg.Error as error:
             if error.sqlstate is None and monotonic() >= self.until:
                 raise ConnectorError(f"{what}: no answer in time") from None
             raise errors.of_asking(error, self.to, what=what, grant=grant) from None
-
-    @contextmanager
-    def at_once(self, what: str) -> Iterator[None]:
-        """Make what is asked within one transaction."""
-        try:
-            with self.transaction():
-                yield
-        except psycopg.Error as error:
-            raise errors.of_asking(error, self.to, what=what, grant=None) from None
 
     @property
     def is_sound(self) -> bool:
@@ -116,6 +133,12 @@ def literal(value: object) -> sql.Literal:
 def named(*names: str) -> sql.Composed:
     """Return quoted names, separated by commas."""
     return sql.SQL(", ").join(sql.Identifier(name) for name in names)
+
+
+def same(oid: int, name: str) -> sql.Composable:
+    """Return a statement that fails unless a role of this id has this name; whoever sent it gets ``Gone``."""
+    role = "SELECT 1 / count(*) FROM pg_catalog.pg_roles WHERE oid = {} AND rolname = {}"
+    return sql.SQL(role).format(literal(oid), literal(name))
 
 
 @contextmanager

@@ -9,24 +9,25 @@ from typing import NamedTuple
 from psycopg import sql
 
 from instances.connectors.base import ConnectorError
-from instances.connectors.postgresql.line import Line, literal, named
+from instances.connectors.postgresql.line import Line, Rows, literal, named
 
 TOLD = 20
 """How many things are named at most."""
 LONGEST = 200
+WHAT = "what the account owns could not be read"
 
-PLACES = """
+PLACES = sql.SQL("""
     SELECT d.dbid::bigint, b.datname, d.owned
     FROM (
         SELECT dbid, count(*) FILTER (WHERE deptype = 'o') AS owned FROM pg_catalog.pg_shdepend
-        WHERE refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND refobjid = %s GROUP BY dbid
+        WHERE refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND refobjid = {} GROUP BY dbid
     ) d LEFT JOIN pg_catalog.pg_database b ON b.oid = d.dbid
     ORDER BY b.datname NULLS FIRST
-"""
-PREPARED = """
+""")
+PREPARED = sql.SQL("""
     SELECT gid, database FROM pg_catalog.pg_prepared_xacts
-    WHERE owner = (SELECT rolname FROM pg_catalog.pg_roles WHERE oid = %s)
-"""
+    WHERE owner = (SELECT rolname FROM pg_catalog.pg_roles WHERE oid = {})
+""")
 THINGS = """
     SELECT pg_catalog.pg_describe_object(classid, objid, objsubid), EXISTS (
         SELECT 1 FROM pg_catalog.pg_proc p
@@ -51,14 +52,19 @@ def told(line: Line, oid: int) -> Sequence[str]:
     """Return what a role owns, in words: at most ``TOLD`` things, and how many more there are."""
     words: list[str] = []
     more = 0
-    for place in _places(line, oid):
+    for place in map(_Place._make, line.ask(PLACES.format(literal(oid)), what=WHAT)):
         most = TOLD - len(words)
         words += _words(line, oid, place, most) if place.owned and most else []
         more += max(0, place.owned - most)
     return [*words, f"and {more} more"] if more else words
 
 
-def hand_over(line: Line, oid: int, name: str) -> None:
+def read(oid: int) -> tuple[sql.Composable, sql.Composable]:
+    """Return the statements that read what ``hand_over`` needs to know."""
+    return PREPARED.format(literal(oid)), PLACES.format(literal(oid))
+
+
+def hand_over(line: Line, name: str, prepared: Rows, places: Rows) -> None:
     """Give what a role owns to its new owner, and take the rights that it was granted, in one database after the other.
 
     Raises
@@ -67,14 +73,14 @@ def hand_over(line: Line, oid: int, name: str) -> None:
         When a database cannot be reached, somebody holds a lock, or we may not; what was handed over stays so.
     """
     owner = line.to.reassign_to
-    statement = sql.SQL("REASSIGN OWNED BY {} TO {}; DROP OWNED BY {}")
-    for transaction, database in line.ask(PREPARED, (oid,), what="prepared transactions could not be read"):
+    for transaction, database in prepared:
         with _within(line, _Place(0, database, 0)) as there:
             _roll_back(there, name, transaction)
-    for place in _places(line, oid):
+    for place in map(_Place._make, places):
         with _within(line, place) as there:
-            there.ask(
-                statement.format(named(name), named(owner), named(name)),
+            there.send(
+                sql.SQL("REASSIGN OWNED BY {} TO {}").format(named(name), named(owner)),
+                sql.SQL("DROP OWNED BY {}").format(named(name)),
                 what=f"what the account has in database {place.database or line.to.database} could not be handed over",
                 grant=f"GRANT {owner} TO {line.to.user}, and GRANT CREATE on the schemas to {owner}",
             )
@@ -90,14 +96,10 @@ def _roll_back(line: Line, name: str, transaction: str) -> None:
         line.ask("RESET ROLE", what=what)
 
 
-def _places(line: Line, oid: int) -> list[_Place]:
-    return [_Place(*row) for row in line.ask(PLACES, (oid,), what="what the account owns could not be read")]
-
-
 def _words(line: Line, oid: int, place: _Place, most: int) -> list[str]:
     try:
         with _within(line, place) as there:
-            rows = there.ask(THINGS, (oid, place.id, most), what="what the account owns could not be read")
+            rows = there.ask(THINGS, (oid, place.id, most), what=WHAT)
     except ConnectorError:
         # One line for all of them: it must not say that there is nothing.
         return [f"{min(place.owned, most)} things in database {place.database}, which could not be looked into"]

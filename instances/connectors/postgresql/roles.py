@@ -7,37 +7,33 @@ role by its oid, and that is what is compared before a name is dropped.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
-import psycopg
 from psycopg import sql
 from sqlalchemy import select
 
 from instances.connectors import marker
 from instances.connectors.base import Account, ConnectorError, Found
 from instances.connectors.postgresql import owned, probing, sessions
-from instances.connectors.postgresql.line import Line, literal, named, refuse_long
+from instances.connectors.postgresql.line import Gone, Line, Rows, literal, named, refuse_long, same
+from instances.connectors.postgresql.scram import verifier
 from instances.connectors.remote import THERE_NO_MORE, Directory
 from instances.models import Connection
 from tempadmin.db import db
 from tempadmin.runtime import current_runtime
 
 NEVER = "1970-01-01 00:00:00+00"
-GONE = "42704"
-"""SQLSTATE ``undefined_object``: there is no such role."""
-
 LIKE_A_MARKER = r"^[A-Za-z0-9_-]+\.[0-9a-f]{64}$"
 ROLES = """
-    SELECT r.oid::bigint, r.rolname, d.description
+    SELECT r.oid::bigint, r.rolname, d.description, array(
+        SELECT g.rolname::text FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
+        WHERE m.member = r.oid
+    )
     FROM pg_catalog.pg_roles r LEFT JOIN pg_catalog.pg_shdescription d
       ON d.objoid = r.oid AND d.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass
 """
-GRANTED = """
-    SELECT g.rolname FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
-    WHERE m.member = %s
-"""
-ABOUT_US = "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"
 
 
 class Dropped(dict[int, Found]):
@@ -55,6 +51,8 @@ class Roles(Directory):
 
     def __init__(self, line: Line, instance_id: int, dropped: Dropped) -> None:
         self._line, self._settings, self._instance_id, self._dropped = line, line.to, instance_id, dropped
+        self._granted: dict[str, frozenset[str]] = {}
+        """What the roles that were looked at have, by their ids."""
 
     def find(self, account: Account) -> Sequence[Found]:
         """Return the role of the exact name; a dropped one while a session of it lives.
@@ -83,25 +81,24 @@ class Roles(Directory):
     def add(self, account: Account) -> None:
         """Make a role that nobody can log in by, with its marker and its rights, in one transaction."""
         refuse_long(account.name)
-        make = sql.SQL(
-            "CREATE ROLE {name} NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT"
-            " CONNECTION LIMIT {limit} PASSWORD NULL VALID UNTIL {never};"
-            " COMMENT ON ROLE {name} IS {marker}; GRANT {roles} TO {name}"
-        ).format(
-            name=named(account.name),
-            limit=literal(self._settings.connection_limit),
-            never=literal(NEVER),
-            marker=literal(account.marker),
-            roles=named(*self._settings.roles),
+        attributes = "NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT PASSWORD NULL"
+        self._line.send(
+            sql.SQL("CREATE ROLE {} NOLOGIN " + attributes + " CONNECTION LIMIT {} VALID UNTIL {}").format(
+                named(account.name), literal(self._settings.connection_limit), literal(NEVER)
+            ),
+            sql.SQL("COMMENT ON ROLE {} IS {}").format(named(account.name), literal(account.marker)),
+            self._grant(account.name),
+            what=f"the role {account.name} could not be made",
+            grant=self._needed,
         )
-        self._line.ask(make, what=f"the role {account.name} could not be made", grant=self._grants)
 
     def empower(self, account: Account, entry: Found) -> None:
         """Grant a role what the settings name, and read back that it has it."""
         if not self._missing(entry):
             return
-        grant = sql.SQL("GRANT {} TO {}").format(named(*self._settings.roles), named(entry.name))
-        self._line.ask(grant, what=f"the role {entry.name} could not be granted its rights", grant=self._grants)
+        what = f"the role {entry.name} could not be granted its rights"
+        self._change(entry, self._grant(entry.name), what=what)
+        self.find(account)
         if missing := self._missing(entry):
             raise ConnectorError(f"the server says that it granted {', '.join(missing)}, and it did not")
 
@@ -109,34 +106,47 @@ class Roles(Directory):
         """Let somebody log in until then; the password itself never leaves this process."""
         parts = [sql.SQL("ALTER ROLE {} LOGIN VALID UNTIL {}").format(named(entry.name), literal(until.isoformat()))]
         if secret is not None:
-            parts.append(sql.SQL(" PASSWORD {}").format(literal(self._verifier(entry.name, secret))))
-        if not self._alter(entry, sql.Composed(parts), what=f"nobody could be let in as {entry.name}"):
-            raise ConnectorError(THERE_NO_MORE, permanent=True)
+            parts.append(sql.SQL(" PASSWORD {}").format(literal(verifier(secret))))
+        try:
+            self._change(entry, sql.Composed(parts), what=f"nobody could be let in as {entry.name}")
+        except Gone:
+            raise ConnectorError(THERE_NO_MORE, permanent=True) from None
 
     def disable(self, account: Account, entry: Found) -> None:
         """Let nobody log in any more, take the rights, end all sessions; one that is gone has only sessions left."""
-        shut = sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL VALID UNTIL {}").format(named(entry.name), literal(NEVER))
-        what = f"the role {entry.name} could not be shut"
-        parts = [shut]
-        if has := sorted(set(self._settings.roles) - set(self._missing(entry))):
+        name = named(entry.name)
+        # Nothing of an end counts as done before the role is dropped: the commit of that waits for the disk, for both.
+        changes: list[sql.Composable] = [sql.SQL("SET LOCAL synchronous_commit = off")]
+        changes.append(sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL VALID UNTIL {}").format(name, literal(NEVER)))
+        if has := self._granted.get(entry.id, frozenset()) & set(self._settings.roles):
             # A session that slips through (sessions.py) finds itself without rights.
-            parts.append(sql.SQL("; REVOKE {} FROM {}").format(named(*has), named(entry.name)))
+            changes.append(sql.SQL("REVOKE {} FROM {}").format(named(*sorted(has)), name))
         if not self._is_superuser:
-            # What a role owns, and its sessions, are its members' to take away (PostgreSQL 16 and newer ask for more).
-            inherit = " WITH INHERIT TRUE, SET TRUE" if self._line.info.server_version >= 160000 else ""
-            parts.append(sql.SQL("; GRANT {} TO CURRENT_USER" + inherit).format(named(entry.name)))
-        self._alter(entry, sql.Composed(parts), what=what)
-        sessions.end(self._line, int(entry.id))
+            # What a role owns is its members' to hand over (PostgreSQL 16 and newer ask for more than being one).
+            fully = " WITH INHERIT TRUE, SET TRUE" if self._line.info.server_version >= 160000 else ""
+            changes.append(sql.SQL("GRANT {} TO CURRENT_USER" + fully).format(name))
+        ending = [(0,)]
+        with suppress(Gone):
+            ending = self._change_and_end(entry, *changes, what=f"the role {entry.name} could not be shut")
+        if ending:
+            sessions.end(self._line, int(entry.id))
 
     def delete(self, account: Account, entry: Found) -> None:
         """Hand over what a role has, drop it, and end whatever logged in meanwhile."""
-        oid = int(entry.id)
-        owned.hand_over(self._line, oid, entry.name)
-        sessions.end(self._line, oid, opening_too=True)
+        oid, what = int(entry.id), f"the role {entry.name} could not be dropped"
+        look = (*owned.read(oid), sessions.OPENING, sessions.told_to_end(oid))
+        prepared, places, opening, ending = self._line.send(*look, what=what, grant=sessions.may(self._line))
+        owned.hand_over(self._line, entry.name, prepared, places)
+        if ending or sessions.still_opening(self._line, opening):
+            sessions.end(self._line, oid, opening_too=True)
         self._dropped[oid] = entry
-        # A session that was opened between the two lives on without its role: seen.
-        self._alter(entry, sql.SQL("DROP ROLE {}").format(named(entry.name)), what=f"{entry.name} could not be dropped")
-        sessions.end(self._line, oid)
+        ending = [(0,)]
+        with suppress(Gone):
+            drop = sql.SQL("DROP ROLE {}").format(named(entry.name))
+            # A session that was opened before this lives on without its role: seen.
+            ending = self._change_and_end(entry, drop, what=what)
+        if ending:
+            sessions.end(self._line, oid)
         self._dropped.pop(oid, None)
 
     def listed(self) -> Iterator[Found]:
@@ -160,9 +170,10 @@ class Roles(Directory):
         """Look at everything that we shall need."""
         return probing.probe(self._line)
 
-    def _entries(self, rows: Sequence[tuple[int, str, str | None]]) -> Iterator[Found]:
-        for oid, name, mark in rows:
+    def _entries(self, rows: Rows) -> Iterator[Found]:
+        for oid, name, mark, granted in rows:
             entry = Found(id=str(oid), name=name, marker=mark, ours=False)
+            self._granted[entry.id] = frozenset(granted)
             yield replace(entry, ours=self._is_proven(entry, name))
 
     def _is_proven(self, entry: Found, name: str) -> bool:
@@ -171,33 +182,30 @@ class Roles(Directory):
         return marker.request_in(entry.marker, instance_id=self._instance_id, name=name, keys=keys) is not None
 
     def _missing(self, entry: Found) -> list[str]:
-        rows = self._line.ask(GRANTED, (int(entry.id),), what="the role's rights could not be read")
-        has = {name for (name,) in rows}
-        return [name for name in self._settings.roles if name not in has]
+        """Return what a role that was looked at lacks of its rights."""
+        return sorted(set(self._settings.roles) - self._granted[entry.id])
 
-    def _alter(self, entry: Found, change: sql.Composed, *, what: str) -> bool:
-        """Change a role if the name still means the one that was found; return whether it is there."""
-        same = "SELECT 1 FROM pg_catalog.pg_roles WHERE oid = %s AND rolname = %s"
-        with self._line.at_once(what):
-            if not self._line.ask(same, (int(entry.id), entry.name), what=what):
-                return False
-            self._line.ask(change, what=what, grant=self._grants)
-        return True
+    def _grant(self, name: str) -> sql.Composed:
+        return sql.SQL("GRANT {} TO {}").format(named(*self._settings.roles), named(name))
 
-    def _verifier(self, name: str, secret: str) -> str:
-        """Return what the server keeps of a password (RFC 5803): nobody can log in by it."""
-        try:
-            made = self._line.pgconn.encrypt_password(secret.encode(), name.encode(), b"scram-sha-256")
-        except psycopg.Error:
-            raise ConnectorError("the password's verifier could not be made") from None
-        return made.decode()
+    def _change(self, entry: Found, change: sql.Composed, *, what: str) -> None:
+        """Change a role if the name still means the one that was found; raises ``Gone`` where it does not."""
+        self._line.send(same(int(entry.id), entry.name), change, what=what, grant=self._needed)
+
+    def _change_and_end(self, entry: Found, *changes: sql.Composable, what: str) -> Rows:
+        """Change a role in one transaction, and end its sessions after that; return those that there were."""
+        oid = int(entry.id)
+        begin, commit = sql.SQL("BEGIN"), sql.SQL("COMMIT")
+        whole = (begin, same(oid, entry.name), *changes, commit, sessions.told_to_end(oid))
+        grant = f"{self._needed}; {sessions.may(self._line)}"
+        return self._line.send(*whole, what=what, grant=grant)[-1]
 
     @property
     def _is_superuser(self) -> bool:
         return self._line.info.parameter_status("is_superuser") == "on"
 
     @property
-    def _grants(self) -> str:
+    def _needed(self) -> str:
         user, roles = self._settings.user, ", ".join(self._settings.roles)
         return f"the role {user} needs CREATEROLE, and ADMIN OPTION on {roles}"
 

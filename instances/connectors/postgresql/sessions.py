@@ -13,7 +13,7 @@ from time import monotonic
 from psycopg import sql
 
 from instances.connectors.base import ConnectorError
-from instances.connectors.postgresql.line import Line
+from instances.connectors.postgresql.line import Line, Rows, literal
 
 PATIENCE = 2.0
 """Seconds in which a session ends that was told to."""
@@ -21,20 +21,29 @@ PATIENCE = 2.0
 WHAT = "the account's sessions could not be ended"
 
 # Read before the list of sessions: one that is open by then stands in that list.
-OPENING = """
-    SELECT array_agg(pid) FROM pg_catalog.pg_locks
+OPENING = sql.SQL("""
+    SELECT pid FROM pg_catalog.pg_locks
     WHERE locktype = 'object' AND classid = 'pg_catalog.pg_database'::pg_catalog.regclass
       AND mode = 'RowExclusiveLock' AND pid IS NOT NULL AND pid <> pg_catalog.pg_backend_pid()
-"""
+""")
 OPEN = """
     SELECT pid FROM pg_catalog.pg_stat_activity
     WHERE pid = ANY(%s) AND (usesysid IS NOT NULL OR backend_type <> 'client backend')
 """
-END = sql.SQL("""
-    SELECT pid, pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-    WHERE usesysid = {} AND pid <> pg_catalog.pg_backend_pid()
-""")
 LEFT = "SELECT pid FROM pg_catalog.pg_stat_activity WHERE usesysid = %s"
+
+
+def told_to_end(oid: int) -> sql.Composable:
+    """Return the statement that tells every session of a role to end, and names those that there are."""
+    return sql.SQL("""
+        SELECT pid, pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+        WHERE usesysid = {} AND pid <> pg_catalog.pg_backend_pid()
+    """).format(literal(oid))
+
+
+def may(line: Line) -> str:
+    """Say what to grant where sessions may not be ended."""
+    return f"GRANT pg_signal_backend TO {line.to.user}"
 
 
 def end(line: Line, oid: int, *, opening_too: bool = False) -> None:
@@ -43,7 +52,8 @@ def end(line: Line, oid: int, *, opening_too: bool = False) -> None:
     Parameters
     ----------
     opening_too
-        Wait, too, until no session is being opened that could be one of the role's.
+        Wait, too, until no session is being opened that could be one of the role's: which role such a session belongs
+        to, nobody can tell.
 
     Raises
     ------
@@ -52,23 +62,23 @@ def end(line: Line, oid: int, *, opening_too: bool = False) -> None:
     """
     deadline, pause = monotonic() + PATIENCE, 0.001
     while True:
-        # Which role a session that is being opened belongs to, nobody can tell.
-        opening = _opening(line) if opening_too else 0
-        ending = line.ask(END.format(sql.Literal(oid)), what=WHAT, grant=f"GRANT pg_signal_backend TO {line.to.user}")
-        if not ending and not opening:
+        opening, ending = line.send(OPENING, told_to_end(oid), what=WHAT, grant=may(line))
+        waited_for = still_opening(line, opening) if opening_too else 0
+        if not ending and not waited_for:
             return
         if monotonic() > deadline:
-            left = f"{len(ending)} are still there" if ending else f"{opening} are being opened on the server"
+            left = f"{len(ending)} are still there" if ending else f"{waited_for} are being opened on the server"
             raise ConnectorError(f"{WHAT}: {left}")
         Event().wait(pause)
         pause = min(2 * pause, 0.05)
 
 
+def still_opening(line: Line, opening: Rows) -> int:
+    """Return how many of the sessions that were being opened are not open."""
+    pids = [pid for (pid,) in opening]
+    return len(pids) - len(line.ask(OPEN, (pids,), what=WHAT)) if pids else 0
+
+
 def any_left(line: Line, oid: int) -> bool:
     """Tell whether a session of a role is there, dropped or not."""
     return bool(line.ask(LEFT, (oid,), what="the sessions could not be read"))
-
-
-def _opening(line: Line) -> int:
-    ((pids,),) = line.ask(OPENING, what=WHAT)
-    return len(pids) - len(line.ask(OPEN, (pids,), what=WHAT)) if pids else 0
