@@ -45,7 +45,7 @@ def page_of(found: AccessRequest) -> dict[str, Any]:
     made = None if state in OPEN else belongings.told(found)
     if made is not None:
         step = answers.Step(title=f"What it had made at {found.instance_name}", detail=made, kind="done")
-        steps.insert(next((at for at, one in enumerate(steps) if one.at == found.ending_at), len(steps) - 1) + 1, step)
+        steps.insert(next(at for at, one in enumerate(steps) if one.title in story.END_WORDS.values()) + 1, step)
     return {
         "access": access_of(found),
         "steps": steps,

@@ -160,6 +160,15 @@ def test_what_the_account_made_is_told_before_it_goes(directory: Directory, acti
     assert list(directory.connector.made_by(account)) == []
 
 
+def test_p12_where_to_sign_in_is_said_without_a_secret(directory: Directory) -> None:
+    """From the settings alone, nothing being asked: a password is of use only with a place to give it."""
+    account = directory.reserve(77)
+    hint = directory.connector.sign_in_hint(account)
+    assert all(label and value for label, value in hint.items())
+    if hint:
+        assert any(account.name in value for value in hint.values())
+
+
 def test_p1_the_embedded_directory_activates_nothing_by_itself(
     world: World, birch: VirtualInstance, temporary: MakeTemporary
 ) -> None:

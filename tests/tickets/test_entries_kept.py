@@ -149,7 +149,7 @@ def test_what_an_account_made_is_told_to_everybody_concerned(world: World, scene
     assert len(told) < 1020
     browser = scene.browser(world)
     assert "What it had made at" in browser.text
-    assert "table invoices" in browser.text
+    assert browser.text.index("Logged out") < browser.text.index("table invoices") < browser.text.index("deleted")
     assert faults(world) == []
 
 

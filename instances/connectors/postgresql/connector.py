@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from shlex import quote
 from time import monotonic
 from weakref import finalize
 
+from psycopg.conninfo import make_conninfo
+
 from instances import connections
-from instances.connectors.base import Entry
+from instances.connectors.base import Account, Entry
 from instances.connectors.postgresql.kept import Kept
 from instances.connectors.postgresql.line import Line
 from instances.connectors.postgresql.roles import Dropped, Roles
@@ -42,6 +45,14 @@ class PostgresqlConnector(RemoteConnector):
             yield Roles(line, instance_id, Dropped())
         finally:
             line.close()
+
+    def sign_in_hint(self, account: Account) -> Mapping[str, str]:
+        """As ``Connector.sign_in_hint``: where the server is, and a line for a terminal; it asks for the password."""
+        settings = connections.read(account.instance_id, PostgresqlSettings)
+        place = {"host": settings.host, "port": str(settings.port), "dbname": settings.database}
+        line = make_conninfo("", **place, user=account.name, sslmode=settings.sslmode)
+        server = settings.host if settings.host.startswith("/") else f"{settings.host}:{settings.port}"
+        return {"Server": server, "Database": settings.database, "Terminal": f"psql {quote(line)}"}
 
     def _deadline(self) -> float:
         return monotonic() + self.timeout.total_seconds()
