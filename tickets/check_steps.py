@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from instances.connectors.base import Account, ConnectorError
 from instances.connectors.registry import connector_for
-from instances.connectors.remote import RemoteConnector, entry_of
+from instances.connectors.remote import Directory, RemoteConnector, entry_of
 from instances.connectors.remote import make as make_account
 from tempadmin.db import db
 from tempadmin.errors import Conflict
@@ -72,8 +72,18 @@ def shut(one: Throwaway) -> str:
     reach("before reached")
     with connector.reached(one.account.instance_id) as directory:
         directory.disable(one.account, entry_of(directory, one.account))
+        _require_refusal(directory, one)
     reach("after reached")
     return "" if _lets_in(one, expected=False) is None else "read back as one that lets nobody in"
+
+
+def _require_refusal(directory: Directory, one: Throwaway) -> None:
+    try:
+        said = () if one.secret is None else tuple(directory.try_entry(one.account, one.secret))
+    except ConnectorError:
+        return
+    if said:
+        raise ConnectorError("somebody still gets in by its password")
 
 
 def _lets_in(one: Throwaway, *, expected: bool) -> bool | None:

@@ -53,6 +53,10 @@ class Drawer(_DrillDirectory):
         super().enable(account, entry, secret=secret, until=until)
         self.passwords[entry.name] = secret or ""
 
+    def disable(self, account: Account, entry: Found) -> None:
+        super().disable(account, entry)
+        self.passwords.pop(entry.name, None)
+
     def try_entry(self, account: Account, secret: str) -> Iterator[str]:
         if self.passwords.get(account.name) != secret:
             raise ConnectorError(f"{account.name} cannot get in by {secret}", setting="mode")

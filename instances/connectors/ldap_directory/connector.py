@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from ldap.filter import escape_filter_chars as literal
+from pydantic import SecretStr
 
 from instances import connections
 from instances.connectors import marker
@@ -14,7 +15,7 @@ from instances.connectors.base import Account, ConnectorError, Entry, Found
 from instances.connectors.ldap_directory import looking
 from instances.connectors.ldap_directory.session import Session, signed_in
 from instances.connectors.ldap_directory.settings import PASSWORD, LdapSettings
-from instances.connectors.remote import THERE_NO_MORE, Directory, RemoteConnector
+from instances.connectors.remote import THERE_NO_MORE, Directory, RemoteConnector, entry_of
 from tempadmin.db import in_transaction
 from tempadmin.runtime import current_runtime
 
@@ -116,6 +117,17 @@ class LdapDirectory(Directory):
         names = sorted(dn for dn, _ in made)
         more = [f"and {len(names) - TOLD} more entries"] if len(names) > TOLD else []
         return [f"entry {dn}" for dn in names[:TOLD]] + more
+
+    def try_entry(self, account: Account, secret: str) -> Iterator[str]:
+        """Sign in as the entry itself, over a connection of its own."""
+        dn = entry_of(self, account).id
+        itself = {"bind_dn": dn, "bind_password": SecretStr(secret)}
+        try:
+            with signed_in(self._settings.model_copy(update=itself), timeout=LdapConnector.timeout):
+                pass
+        except ConnectorError as error:
+            raise ConnectorError(str(error), permanent=error.permanent, setting="entry") from None
+        yield f"signed in as {dn}"
 
     def probe(self) -> Iterator[str]:
         """As ``Directory.probe``."""

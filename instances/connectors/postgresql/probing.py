@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pydantic import SecretStr
+
 from instances.connectors.base import ConnectorError
 from instances.connectors.postgresql.line import Line
 
@@ -15,6 +17,10 @@ OURSELVES = """
     SELECT rolsuper, rolcreaterole, pg_catalog.pg_has_role(oid, 'pg_signal_backend', 'USAGE'),
            pg_catalog.pg_is_in_recovery()
     FROM pg_catalog.pg_roles WHERE rolname = %s
+"""
+MAY_LOG_IN = """
+    SELECT count(*) > 0 FROM pg_catalog.pg_roles
+    WHERE oid = %s AND rolcanlogin AND (rolvaliduntil IS NULL OR rolvaliduntil > pg_catalog.now())
 """
 TLS = "SELECT version FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid() AND ssl"
 ROLE = """
@@ -55,6 +61,31 @@ def probe(line: Line) -> Iterator[str]:
         yield f"The role {name} is there, and may be granted."
     _may_own(line, superuser=superuser)
     yield f"What an account made goes to {line.to.reassign_to}."
+
+
+def may_log_in(line: Line, oid: int) -> bool:
+    """Tell whether a role may log in now."""
+    ((may,),) = line.ask(MAY_LOG_IN, (oid,), what="the role could not be read")
+    return bool(may)
+
+
+def log_in(line: Line, name: str, secret: str) -> Iterator[str]:
+    """Log in by a password as a person would; yield that it went well.
+
+    Raises
+    ------
+    ConnectorError
+        When the server lets nobody in by it.
+    """
+    itself = {"user": name, "password": SecretStr(secret)}
+    try:
+        Line.open(line.to.model_copy(update=itself), until=line.until).close()
+    except ConnectorError as error:
+        if error.setting != "database":  # who may not use a database was let in before that was looked at
+            raise ConnectorError(str(error), permanent=error.permanent) from None
+        yield f"logged in as {name}, which may not use the database {line.to.database}"
+    else:
+        yield f"logged in as {name}"
 
 
 def _may_be_granted(line: Line, name: str, *, superuser: bool) -> None:

@@ -170,6 +170,14 @@ class Roles(Directory):
         """Look at everything that we shall need."""
         return probing.probe(self._line)
 
+    def lets_in(self, account: Account, entry: Found) -> bool | None:
+        """Tell whether a role may log in now."""
+        return probing.may_log_in(self._line, int(entry.id))
+
+    def try_entry(self, account: Account, secret: str) -> Iterator[str]:
+        """Log in as the role itself."""
+        return probing.log_in(self._line, account.name, secret)
+
     def _entries(self, rows: Rows) -> Iterator[Found]:
         for oid, name, mark, granted in rows:
             entry = Found(id=str(oid), name=name, marker=mark, ours=False)

@@ -110,6 +110,11 @@ class ScimDirectory(Directory):
             elif found.ours:
                 yield found
 
+    def lets_in(self, account: Account, entry: Found) -> bool | None:
+        """Tell whether an entry is active, where the server says that of one."""
+        active = (self._scim.read(User, entry.id) or {}).get("active")
+        return active if isinstance(active, bool) else None
+
     def probe(self) -> Iterator[str]:
         """Look at all that will be needed."""
         return steps(self._settings, self._scim, self._listing, self._administrators)
