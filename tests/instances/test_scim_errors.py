@@ -13,7 +13,6 @@ from instances.connectors.base import Account, ConnectorError
 from instances.models import VirtualInstance
 from tests.instances.conftest import MakeTemporary
 from tests.instances.scim_directory import Scimmed, connect
-from tests.instances.scim_manners import caps_pages, without
 from tests.instances.scim_server import GROUP, TOKEN, Asked, Manner, Said, Serve, html
 from tests.world import World
 
@@ -177,23 +176,6 @@ def test_p1_an_account_under_another_name_goes_at_once(scim: Scimmed, account: A
     assert error.permanent
     assert "somebody@birch" in str(error)
     assert scim.product.users() == {}
-
-
-@pytest.mark.parametrize(
-    "manner",
-    [
-        lambda asked, serve: caps_pages(without(asked, "startIndex"), serve),
-        saying(Said(200, b'{"Resources": [], "totalResults": 9}'), "GET", path="/Users"),
-    ],
-    ids=["ignores where a page begins", "promises more than it has"],
-)
-def test_p1_half_a_list_is_no_list(scim: Scimmed, account: Account, manner: Manner) -> None:
-    """Whoever is missing may be ours: neither is anything removed, nor called gone."""
-    for name in ("anna", "bob", "zoe"):
-        scim.add_stranger(name)
-    scim.product.manner = manner
-    assert "not all of them" in str(error_of(lambda: list(scim.connector.listed(account.instance_id))))
-    assert "not all of them" in str(error_of(lambda: scim.connector.exists(account)))
 
 
 def test_p11_a_change_that_only_seems_to_happen_is_noticed(world: World, scim: Scimmed, account: Account) -> None:

@@ -32,7 +32,7 @@ class ScimDirectory(Directory):
 
     def __init__(self, settings: ScimSettings, instance_id: int, scim: Scim) -> None:
         self._settings, self._instance_id, self._scim = settings, instance_id, scim
-        self._listing = Listing(scim, attributes=f"userName,{settings.marker_attribute}")
+        self._listing = Listing(scim, attributes=("userName", settings.marker_attribute))
         self._seen: Sequence[Found] = ()
         self._made: set[str] = set()
         self._administrators: Administrators = administrators(settings, scim, self._listing)
@@ -135,8 +135,9 @@ class ScimDirectory(Directory):
 
         RFC 7643 gives user names no case, and servers differ: a stranger's capitals make another account of it.
         """
-        name, mark = str(entry.get("userName", "")), entry.get(self._settings.marker_attribute)
-        mark = mark if isinstance(mark, str) else None
+        name = _storable(str(entry.get("userName", "")))
+        mark = entry.get(self._settings.marker_attribute)
+        mark = _storable(mark) if isinstance(mark, str) else None
         for spelled in (name, name.casefold()):  # reserved names have no capitals
             keys = current_runtime().keys
             if marker.request_in(mark, instance_id=self._instance_id, name=spelled, keys=keys) is not None:
@@ -170,6 +171,11 @@ class ScimDirectory(Directory):
         if user.get("active") is not active:
             state = "active" if active else "inactive"
             raise ConnectorError(f"the server said that the account is {state} now, and it is not", setting="url")
+
+
+def _storable(text: str) -> str:
+    """Return a text that a database can hold: JSON may have NUL in it, and halves of characters."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 def _active(*, value: bool) -> PatchOperation[Any]:

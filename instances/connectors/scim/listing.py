@@ -14,7 +14,8 @@ from instances.connectors.base import ConnectorError
 from instances.connectors.scim.protocol import Answer, Refused, Scim
 
 A_PAGE = 100
-MOST_PAGES = 1000
+MOST_PAGES, MOST_ENTRIES, LONGEST = 1000, 100_000, 1000
+MOST_SAID = 10**9
 READINGS = 3
 """How often a list is begun anew whose length changed while it was read: somebody may have slipped through."""
 UNKNOWN = frozenset({400, 405, 500, 501})
@@ -30,8 +31,9 @@ class Listing:
         Which attributes of users are of use; servers may answer with more.
     """
 
-    def __init__(self, scim: Scim, *, attributes: str) -> None:
-        self._scim, self._wanted = scim, {"count": A_PAGE, "attributes": attributes}
+    def __init__(self, scim: Scim, *, attributes: tuple[str, ...]) -> None:
+        self._scim, self._kept = scim, (*attributes, "displayName")
+        self._wanted = {"count": A_PAGE, "attributes": ",".join(attributes)}
         self._plain = False
 
     def search(self, kind: type[Resource[Any]], filter_: str) -> list[Answer] | None:
@@ -62,11 +64,13 @@ class Listing:
             before = len(found)
             page = self._page(kind, query | ({"startIndex": before + 1} if before else {}))
             total = page.get("totalResults")
-            total = total if isinstance(total, int) and not isinstance(total, bool) else None
+            total = min(total, MOST_SAID) if isinstance(total, int) and not isinstance(total, bool) else None
             if before and total != expected:
                 return None
             expected = total
-            found |= _entries(kind, page)
+            found |= self._entries(kind, page)
+            if len(found) > MOST_ENTRIES:
+                break
             came = len(found) > before
             if len(found) >= expected if expected is not None else not came:
                 return list(found.values())
@@ -86,16 +90,20 @@ class Listing:
         self._plain = True
         return page
 
+    def _entries(self, kind: type[Resource[Any]], page: Answer) -> dict[str, Answer]:
+        entries = page.get("Resources") or []
+        if not isinstance(entries, list):
+            raise ConnectorError("the server answered a list that is none", setting="url")
+        name = "userName" if kind is User else "displayName"
+        for entry in entries:
+            if not isinstance(entry, dict) or not entry.get("id") or not isinstance(entry.get(name), str):
+                raise ConnectorError(f"the server listed a {kind.__name__} without id or {name}", setting="url")
+        return {str(entry["id"]): self._of_use(entry) for entry in entries}
 
-def _entries(kind: type[Resource[Any]], page: Answer) -> dict[str, Answer]:
-    entries = page.get("Resources") or []
-    if not isinstance(entries, list):
-        raise ConnectorError("the server answered a list that is none", setting="url")
-    name = "userName" if kind is User else "displayName"
-    for entry in entries:
-        if not isinstance(entry, dict) or not entry.get("id") or not isinstance(entry.get(name), str):
-            raise ConnectorError(f"the server listed a {kind.__name__} without id or {name}", setting="url")
-    return {str(entry["id"]): entry for entry in entries}
+    def _of_use(self, entry: Answer) -> Answer:
+        """Return what is looked at of an entry: whoever sends us a library is not remembered with all of it."""
+        texts = {name: entry[name][:LONGEST] for name in self._kept if isinstance(entry.get(name), str)}
+        return {"id": str(entry["id"])[:LONGEST], **texts}
 
 
 def _named(refused: Refused) -> Refused:
