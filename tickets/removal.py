@@ -85,7 +85,8 @@ def attempt(name: str, which: ColumnElement[bool], runtime: Runtime, *, wait: bo
         removals = _claim(which, 2 * timeout_of(name), _most_at_once(name), runtime, wait=wait)
     if not removals:
         return 0, 0
-    with leaving_room(unless=len(removals) == 1):
+    lasts = 1.6 * timeout_of(name)  # over before it is due again, and before a process that stops is given up
+    with leaving_room(unless=len(removals) == 1), patience.at_most(lasts):
         unfinished = before_removal.do_all([removal.request_id for removal in removals], runtime)
         said = {one: word or unfinished.get(one) for one, word in _ask(name, removals).items()}
     with in_turn(unless=wait):

@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from flask import Flask
 from sqlalchemy import select, update
 
+from instances.connectors import patience
 from instances.connectors.base import ConnectorError
 from tempadmin.audit.log import SERVICE, record
 from tempadmin.db import db, retried_once, transaction
@@ -60,8 +62,9 @@ def tell_products(request_ids: Sequence[int], runtime: Runtime) -> Mapping[int, 
     for letter in letters:
         by_product[letter.uri].append(letter)
     reach("before post")
+    post_all = partial(_post_all, timeout=patience.within(TIMEOUT))
     with ThreadPoolExecutor(min(AT_ONCE, len(by_product))) as pool:
-        for answers in pool.map(_post_all, by_product.values()):
+        for answers in pool.map(post_all, by_product.values()):
             said |= answers
     reach("after post")
     for letter in letters:
@@ -107,12 +110,12 @@ def _letter(request: AccessRequest, *, now: datetime, runtime: Runtime) -> _Lett
     return _Letter(request_id=request.id, uri=client.backchannel_logout_uri, ca_pem=client.ca_file, logout_token=signed)
 
 
-def _post_all(letters: Sequence[_Letter]) -> dict[int, str]:
+def _post_all(letters: Sequence[_Letter], *, timeout: timedelta) -> dict[int, str]:
     """Tell one product of its accesses, one after the other; one that does not answer is not asked again."""
     said: dict[int, str] = {}
     for at, letter in enumerate(letters):
         try:
-            _post(letter)
+            _post(letter, timeout=timeout)
         except ConnectorError as error:
             word = f"the product was not told of the end: {error}"
             if error.permanent:
@@ -122,12 +125,12 @@ def _post_all(letters: Sequence[_Letter]) -> dict[int, str]:
     return said
 
 
-def _post(letter: _Letter) -> None:
+def _post(letter: _Letter, *, timeout: timedelta) -> None:
     from instances.connectors.http import guarded_client
     from instances.connectors.wording import refused
 
     secrets = (letter.logout_token,)
-    with guarded_client(url=letter.uri, timeout=TIMEOUT, ca_pem=letter.ca_pem, secrets=secrets) as http:
+    with guarded_client(url=letter.uri, timeout=timeout, ca_pem=letter.ca_pem, secrets=secrets) as http:
         answer = http.post(letter.uri, data={"logout_token": letter.logout_token})
     if answer.status_code not in (200, 204):
         raise refused(answer, secrets=secrets)

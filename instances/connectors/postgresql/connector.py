@@ -11,6 +11,7 @@ from weakref import finalize
 from psycopg.conninfo import make_conninfo
 
 from instances import connections
+from instances.connectors import patience
 from instances.connectors.base import Account, Entry
 from instances.connectors.postgresql.kept import Kept
 from instances.connectors.postgresql.line import Line
@@ -55,4 +56,4 @@ class PostgresqlConnector(RemoteConnector):
         return {"Server": server, "Database": settings.database, "Terminal": f"psql {quote(line)}"}
 
     def _deadline(self) -> float:
-        return monotonic() + self.timeout.total_seconds()
+        return monotonic() + patience.within(self.timeout).total_seconds()
