@@ -14,7 +14,7 @@ from instances.models import Connection, VirtualInstance
 from tempadmin.db import transaction
 from tests.instances.conftest import MakeTemporary
 from tests.instances.directories import Embedded
-from tests.instances.ldap_server import closing_ldap, need_ldap, server
+from tests.instances.ldap_server import binds, closing_ldap, need_ldap, server
 from tests.world import World
 
 
@@ -106,13 +106,7 @@ class Ldap(Embedded):
         return "userPassword" in (self.read(account.name) or {})
 
     def lets_in(self, account: Account, secret: str) -> bool:
-        import ldap
-
-        try:
-            self.server.signed_in(self.dn(account.name), secret).unbind_s()
-        except (ldap.INVALID_CREDENTIALS, ldap.INAPPROPRIATE_AUTH):
-            return False
-        return True
+        return binds(self.server, self.dn(account.name), secret)
 
     def makes_something(self, account: Account, secret: str) -> str | None:
         made = f"ou=made-by-{account.user_id},{self.place}"

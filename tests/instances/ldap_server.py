@@ -175,6 +175,17 @@ def server() -> Server:
     return started
 
 
+def binds(where: Server, dn: str, password: str) -> bool:
+    """Tell whether somebody signs in as this with that, as a product does."""
+    import ldap
+
+    try:
+        where.signed_in(dn, password).unbind_s()
+    except (ldap.INVALID_CREDENTIALS, ldap.INAPPROPRIATE_AUTH):
+        return False
+    return True
+
+
 @contextmanager
 def closing_ldap(connection: Any) -> Iterator[Any]:
     """Unbind in the end."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -42,6 +42,12 @@ class LdapConnector(RemoteConnector):
             raise RuntimeError("a directory elsewhere is never called inside a transaction (design §2)")
         with signed_in(settings, timeout=self.timeout) as session:
             yield LdapDirectory(session, settings, instance_id)
+
+    def sign_in_hint(self, account: Account) -> Mapping[str, str]:
+        """As ``Connector.sign_in_hint``: where people sign in, if the settings say it, and the entry that they are."""
+        settings = connections.read(account.instance_id, LdapSettings)
+        place = {"Sign in at": settings.sign_in_at} if settings.sign_in_at else {}
+        return {**place, "Entry": settings.dn_of(account)}
 
 
 class LdapDirectory(Directory):

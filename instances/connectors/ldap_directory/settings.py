@@ -91,10 +91,10 @@ class LdapSettings(ConnectorSettings):
         "", title="Certificates to trust", description="PEM text; instead of those that the system trusts."
     )
     bind_dn: DistinguishedName = Field(title="Bind DN", description="The account that tempadmin signs in with.")
-    bind_password: SecretStr = Field(min_length=1, title="Bind password")
+    bind_password: SecretStr = Field(min_length=1, title="Bind password", description="That account's password.")
     base_dn: DistinguishedName = place(title="Base DN", description="Where the accounts are made.")
     name_attribute: Literal["uid", "cn"] = place(
-        default="uid", title="Name attribute", description="What an account's name is called there."
+        default="uid", title="Name attribute", description="What an account's name is called there: uid or cn."
     )
     entry: str = Field(
         DEFAULT_ENTRY,
@@ -110,13 +110,26 @@ class LdapSettings(ConnectorSettings):
         default="", title="Administrators' group", description="The DN of the group whose members are administrators."
     )
     member_attribute: Literal["member", "uniqueMember", "memberUid"] = place(
-        default="member", title="Member attribute", description="What the members are called in that group."
+        default="member",
+        title="Member attribute",
+        description="What its members are called: member, uniqueMember or memberUid.",
     )
     role_attribute: Literal[""] | Attribute = Field(
         "", title="Role attribute", description="Or an attribute of the account that makes an administrator."
     )
     role_value: str = Field("", title="Role value", description="The value that it then has.")
-    lock: Lock = Field(Lock.PASSWORD, title="Lock", description="How an account is locked, besides having no password.")
+    lock: Lock = Field(
+        Lock.PASSWORD,
+        title="Lock",
+        description=f"How an account is locked, besides having no password: {', '.join(Lock)}.",
+    )
+
+    sign_in_at: str = Field(
+        "",
+        max_length=500,
+        title="Sign-in page",
+        description="Where people sign in with such an account, in words; shown with the password.",
+    )
 
     @model_validator(mode="before")
     @classmethod
