@@ -155,3 +155,20 @@ def test_p11_a_group_that_keeps_its_last_member_does_not_keep_the_account(direct
         manager.modify_s(f"cn=admins,{directory.place}", [(0, "member", [ADMIN.encode()])])
     directory.connector.remove(account)
     assert directory.members() == {ADMIN}
+
+
+def test_p11_an_entry_that_somebody_moved_is_found_by_its_marker_and_leaves_its_group(directory: Ldap) -> None:
+    """Its membership has moved with it; when the group does not let go, the removal says so, and is tried again."""
+    account, elsewhere = made(directory), f"ou=elsewhere,{directory.place}"
+    group, moved = f"cn=admins,{directory.place}", f"uid={account.name},{elsewhere}"
+    with closing_ldap(directory.server.as_manager()) as manager:
+        manager.add_s(elsewhere, [("objectClass", [b"organizationalUnit"])])
+        manager.rename_s(directory.dn(account.name), f"uid={account.name}", elsewhere)
+        manager.modify_s(group, [(2, "member", [moved.encode()])])
+        assert directory.connector.exists(account)
+        with pytest.raises(ConnectorError, match="cn=admins"):
+            directory.connector.remove(account)
+        assert manager.search_s(elsewhere, 1) == []
+        manager.modify_s(group, [(2, "member", [ADMIN.encode()])])
+    directory.connector.remove(account)
+    assert not directory.connector.exists(account)

@@ -190,7 +190,7 @@ def test_a_server_that_behaves_badly_is_an_error_in_words(what: str, tmp_path: P
 
 
 def test_a_broken_connection_is_never_made_again_by_the_library(tmp_path: Path) -> None:
-    """It would connect in clear, to the same address, and send there what it has to say."""
+    """That would be in clear, and tell whoever answers what it has to say."""
     context, ca = certificate(tmp_path, "localhost")
     with product(step_by_step(BOUND, then=lambda *_: None), context=context) as short:
         with opened(f"ldaps://localhost:{short.port}", ca) as reached:

@@ -1,7 +1,7 @@
 """One session with an LDAP server: connected in TLS, signed in, and each operation's error in words.
 
-The library is given an address that leads nowhere beside the socket that it works on: on a broken connection it would
-connect again by itself, and send what it has to say in clear.
+The library gets a socket of ours, and an address that leads nowhere: whatever it may ever do by itself, it cannot
+connect again, and send in clear what it has to say.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from instances.connectors.wire import Allowance, TooMuch, connected
 
 NOWHERE = "ldapi://%2Fdev%2Fnull"
 MOST_BYTES = 8 * 1024 * 1024
-PAGE = 500
+PAGE = 50
 ITSELF, CHILDREN, ALL_BELOW = ldap.SCOPE_BASE, ldap.SCOPE_ONELEVEL, ldap.SCOPE_SUBTREE
 
 Entry = tuple[str, Mapping[str, list[str]]]
