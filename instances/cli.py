@@ -83,14 +83,18 @@ def create(
 @click.option("--connector", required=True, help="scim, ldap, postgresql; or local: accounts are kept here again.")
 @connecting_cli.settings_option
 @connecting_cli.without_trying_option
-def connect(runtime: Runtime, web_id: str, connector: str, *, file: Path | None, without_trying: bool) -> None:
+@connecting_cli.same_directory_option
+def connect(
+    runtime: Runtime, web_id: str, connector: str, *, file: Path | None, without_trying: bool, same_directory: bool
+) -> None:
     """Connect an instance to its product's directory, or change how.
 
     The directory is tried first, and nothing is saved unless all of it went well. A secret that is not given stays as
     it is while the directory is the same. Without --settings only secrets from the environment change.
     """
     facts: dict[str, Any] = {"web_id": web_id, "actor": OPERATOR, "runtime": runtime}
-    connecting_cli.connect(connector, file, try_first=not without_trying, **facts)
+    facts |= {"try_first": not without_trying, "same_directory": same_directory}
+    connecting_cli.connect(connector, file, **facts)
     click.echo(f"{web_id} is connected ({connector}).")
 
 

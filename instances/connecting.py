@@ -58,6 +58,7 @@ def connect_instance(
     runtime: Runtime,
     tell: Tell,
     try_first: bool = True,
+    same_directory: bool = False,
 ) -> None:
     """Connect an instance, or change its connection; nothing is saved half.
 
@@ -72,6 +73,8 @@ def connect_instance(
         Called with each step that went well while the directory was tried.
     try_first
         Whether to try it before it is stored.
+    same_directory
+        Somebody says that it is the directory of before, with all that is in it, at another address.
 
     Raises
     ------
@@ -89,7 +92,8 @@ def connect_instance(
     if try_first:
         for step in try_out(connector, draft.settings, instance_id):
             tell(step)
-    _save(instance_id, draft, seen, actor=actor, runtime=runtime, tried=try_first)
+    said = {"tried": try_first, "same_directory": same_directory}
+    _save(instance_id, draft, seen, actor=actor, runtime=runtime, **said)
 
 
 def create_connected(
@@ -113,7 +117,7 @@ def create_connected(
         now = runtime.now()
         instance_id = add_instance(web_id=web_id, name=name, host=host, actor=actor, now=now, runtime=runtime)
         row = db.session.get_one(VirtualInstance, instance_id)
-        _write(row, None, draft, actor=actor, runtime=runtime, tried=try_first)
+        _write(row, None, draft, actor=actor, runtime=runtime, tried=try_first, same_directory=False)
 
 
 def find_customer(web_id: str) -> int:
@@ -167,7 +171,7 @@ def _seen(instance_id: int) -> Seen:
 
 
 @retried_once
-def _save(instance_id: int, draft: _Draft, seen: Seen, *, actor: Actor, runtime: Runtime, tried: bool) -> None:
+def _save(instance_id: int, draft: _Draft, seen: Seen, *, actor: Actor, runtime: Runtime, **said: bool) -> None:
     """Store it, if nobody else did meanwhile; a request that is made now waits, and a later one sees it (S05)."""
     with transaction():
         row = lock(VirtualInstance, instance_id)
@@ -177,14 +181,23 @@ def _save(instance_id: int, draft: _Draft, seen: Seen, *, actor: Actor, runtime:
         # Secrets that stay were read before the directory was tried: a rival's newer ones must not be lost to them.
         if (row.connector, None if connection is None else connection.sealed_secrets) != seen:
             raise Conflict(MEANWHILE)
-        _write(row, connection, draft, actor=actor, runtime=runtime, tried=tried)
+        _write(row, connection, draft, actor=actor, runtime=runtime, **said)
 
 
 def _write(
-    row: VirtualInstance, connection: Connection | None, draft: _Draft, *, actor: Actor, runtime: Runtime, tried: bool
+    row: VirtualInstance,
+    connection: Connection | None,
+    draft: _Draft,
+    *,
+    actor: Actor,
+    runtime: Runtime,
+    tried: bool,
+    same_directory: bool,
 ) -> None:
     now, taken = runtime.now(), draft.taken
-    connection_changing.send(application(), instance_id=row.id, moves=_moves(row, connection, draft), at=now)
+    moves = _moves(row, connection, draft)
+    said_to_be_the_same = moves and same_directory and row.connector == draft.connector
+    connection_changing.send(application(), instance_id=row.id, moves=moves and not said_to_be_the_same, at=now)
     row.connector = draft.connector
     if taken is None and connection is not None:
         db.session.delete(connection)
@@ -203,6 +216,7 @@ def _write(
         settings=in_words(draft.settings),
         changed_secrets=", ".join(sorted(secrets)) or None,
         tried=tried,
+        said_to_be_the_same=said_to_be_the_same or None,
     )
 
 

@@ -33,18 +33,21 @@ settings_option = click.option(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A TOML file with the connector's settings; its template: tempadmin instance settings KIND.",
 )
+same_directory_option = click.option(
+    "--same-directory",
+    is_flag=True,
+    help="It is the directory of before at another address: accounts of ours that are in it are looked for there.",
+)
 without_trying_option = click.option(
     "--without-trying", is_flag=True, help="Save it although the directory cannot be tried now."
 )
 
 
-def connect(connector: str, file: Path | None, *, web_id: str, try_first: bool, **facts: Any) -> None:
+def connect(connector: str, file: Path | None, *, web_id: str, **facts: Any) -> None:
     """Connect an instance as ``connect_instance`` does, or say what is wrong and end with exit code 1."""
     with _reported("Nothing was saved."):
         values = _given(connector, file, web_id=web_id)
-        connecting.connect_instance(
-            web_id=web_id, connector=connector, values=values, tell=tell, try_first=try_first, **facts
-        )
+        connecting.connect_instance(web_id=web_id, connector=connector, values=values, tell=tell, **facts)
 
 
 def create(connector: str, file: Path | None, *, try_first: bool, **facts: Any) -> None:

@@ -61,7 +61,8 @@ def _refuse_to_leave_behind(instance_id: int) -> None:
     if still := what_may_be_there(instance_id):
         raise Conflict(
             f"Accounts of ours may still be where this instance is connected to now: {still}. "
-            "Until they are gone, its connector and the place of its directory stay; secrets and all else may change."
+            "Until they are gone, its connector and the place of its directory stay; secrets and all else may change. "
+            "If it is the same directory at another address: tempadmin instance connect … --same-directory"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from instances.connecting import connect_instance
 from instances.connectors.drill import Fault
 from instances.models import VirtualInstance
 from tempadmin.audit.log import SERVICE
+from tempadmin.audit.models import AuditEvent
 from tempadmin.db import db
 from tempadmin.errors import Conflict
 from tests.instances.cabinet import CABINET, GOOD, Cabinet, put_up
@@ -44,9 +46,10 @@ def scene(world: World, cabinet: Cabinet) -> Scene:
     return scene
 
 
-def connect(world: World, scene: Scene, connector: str = CABINET, **changes: Any) -> None:
+def connect(world: World, scene: Scene, connector: str = CABINET, *, same: bool = False, **changes: Any) -> None:
     values = {**GOOD, **changes} if connector == CABINET else changes
     facts: dict[str, Any] = {"actor": SERVICE, "runtime": world.runtime, "tell": lambda _step: None}
+    facts["same_directory"] = same
     connect_instance(web_id=scene.web_id, connector=connector, values=values, **facts)
 
 
@@ -64,7 +67,8 @@ def stuck(world: World, scene: Scene, cabinet: Cabinet) -> AccessRequest:
 def test_p1_no_place_changes_while_an_account_may_be_there(world: World, scene: Scene, cabinet: Cabinet) -> None:
     """Neither the connector nor the address, from the request to the end; all else may."""
     bring(world, scene, State.READY)
-    for change_of_place in ({"connector": "local"}, {"url": "https://elsewhere.example"}):
+    places: tuple[dict[str, Any], ...] = ({"connector": "local"}, {"url": "https://elsewhere.example"})
+    for change_of_place in places:
         with pytest.raises(Conflict, match="1 access that has not ended"):
             connect(world, scene, **change_of_place)
     connect(world, scene, drawer=84, groups=["keepers"])
@@ -73,6 +77,20 @@ def test_p1_no_place_changes_while_an_account_may_be_there(world: World, scene: 
     assert (world.request(scene.request_id).state, there(world)) == (State.ENDED, [])
     connect(world, scene, url="https://elsewhere.example")
     connect(world, scene, "local")
+
+
+def test_the_same_directory_may_get_another_address(world: World, scene: Scene, cabinet: Cabinet) -> None:
+    """On somebody's word, which is on record; what waits there goes on at once. Another connector is another place."""
+    request = stuck(world, scene, cabinet)
+    with pytest.raises(Conflict):
+        connect(world, scene, "local", same=True)
+    connect(world, scene, same=True, url="https://renamed.example", token=NEW)
+    retry_due(world.runtime)
+    assert (world.request(request.id).state, there(world)) == (State.ENDED, [])
+    connect(world, scene, token=NEW, url="https://renamed.example")
+    events = select(AuditEvent.details).where(AuditEvent.event == "instance.connected").order_by(AuditEvent.id)
+    words = [json.loads(details).get("said_to_be_the_same") for details in db.session.scalars(events)]
+    assert words == [None, True, None]
 
 
 def test_p1_a_leftover_keeps_the_place_too(world: World, scene: Scene) -> None:

@@ -41,8 +41,8 @@ class ScimSettings(ConnectorSettings):
         title="Administrator's role",
         description="Or the role, as a user's roles have it, that makes an administrator.",
     )
-    marker_attribute: MarkerAttribute = Field(
-        "externalId",
+    marker_attribute: MarkerAttribute = place(
+        default="externalId",
         title="Attribute for our marker",
         description="Which attribute of a user proves an account ours; another one where the server drops this.",
     )
