@@ -177,6 +177,16 @@ def test_p3_no_code_after_an_end(product: Product) -> None:
 
 
 @pytest.mark.only_sqlite
+def test_a_product_that_asks_in_circles_has_to_wait(product: Product) -> None:
+    """Thirty codes within a minute, and then it is asked to come again; a minute later it may."""
+    browser = product.browser()
+    assert all("code" in product.asked(browser) for _ in range(30))
+    assert product.asked(browser)["error"] == "temporarily_unavailable"
+    product.world.clock.advance(seconds=60)
+    assert "code" in product.asked(browser)
+
+
+@pytest.mark.only_sqlite
 def test_s02_head_hands_out_no_code(product: Product) -> None:
     """Flask answers HEAD where GET is answered; here it is refused, and a prefetch by HEAD writes nothing."""
     before = everything(product.world)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 from typing import Any
 
@@ -173,3 +175,13 @@ def test_p12_secrets_are_kept_as_digests_alone(product: Product) -> None:
         product.world.runtime.keys.digest("oidc.token", token),
     )
     assert PRODUCT in AFTER
+
+
+def test_a_worker_without_products_loads_none_of_it() -> None:
+    """Authlib and joserfc come with the first product that asks: a start does not wait for them."""
+    script = (
+        "import sys; import tempadmin.app, tickets, tickets.cli; "
+        "print([name for name in ('authlib', 'joserfc', 'httpx') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"

@@ -7,9 +7,9 @@ the clock after that, and never believes what was read before it (S05, P3).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from instances.connectors.base import Entry
 from tempadmin.accounts import sessions
@@ -26,6 +26,8 @@ from tickets.provider.clients import Client
 from tickets.provider.models import OidcLogin
 
 CODE, TOKEN = "oidc.code", "oidc.token"
+MOST_LATELY, LATELY = 30, timedelta(minutes=1)
+"""More logins than this in so short a time are a product and a browser that send each other in circles."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,7 @@ def begin(wish: Wish, *, session_id: int, client: Client, runtime: Runtime) -> s
     Conflict
         When it is over.
     Unavailable
-        When the account there is not let in yet.
+        When the account there is not let in yet, or the product asks in circles.
     """
     request_id = db.session.scalar(select(LoginSession.access_request_id).where(LoginSession.id == session_id))
     if request_id is None:
@@ -70,6 +72,9 @@ def begin(wish: Wish, *, session_id: int, client: Client, runtime: Runtime) -> s
         raise Conflict("This access is over.")
     if not entries.is_let_in(request):
         raise Unavailable("The account is not let in yet.")
+    lately = (OidcLogin.request_id == request.id) & (OidcLogin.issued_at > now - LATELY)
+    if (db.session.scalar(select(func.count()).where(lately)) or 0) >= MOST_LATELY:
+        raise Unavailable("The product asks again and again. Try again in a minute.")
     code, kept = codes.new(CODE, challenge=wish.challenge, now=now, runtime=runtime)
     db.session.add(
         OidcLogin(
