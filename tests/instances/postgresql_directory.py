@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from contextlib import closing
 from datetime import timedelta
 from functools import cache
+from ipaddress import ip_address
 
 import psycopg
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from psycopg import sql
 from pydantic import SecretStr
 
@@ -16,6 +23,7 @@ from instances.connectors.base import Account
 from instances.connectors.postgresql.connector import PostgresqlConnector
 from instances.connectors.postgresql.settings import PostgresqlSettings
 from instances.models import Connection, VirtualInstance
+from tempadmin.clock import SystemClock
 from tempadmin.db import transaction
 from tests import postgresql
 from tests.conftest import need_postgresql
@@ -26,6 +34,7 @@ from tests.world import World
 CONNECTOR, ITS_PASSWORD = "tempadmin_connector", "the connector's own secret"
 RIGHTS, OWNER = "app administrators", "App_Owner"
 CLOSED = "closed"
+HOUR = timedelta(hours=1)
 SECRET = "pKx7-mV4w-Rt9z-Hc3n-Yq6d"
 HBA = """
 local all all trust
@@ -46,6 +55,7 @@ def server() -> postgresql.RunningCluster:
         postgresql.cluster(hba=HBA, max_prepared_transactions="5", **SERVER)
     )
     postgresql.until_the_end.callback(started.halt, signal.SIGINT)  # whoever is still connected
+    _protect(started)
     started.run(f'CREATE ROLE "{RIGHTS}" NOLOGIN; CREATE ROLE "{OWNER}" NOLOGIN')
     started.run(f"CREATE ROLE {CONNECTOR} LOGIN CREATEROLE PASSWORD '{ITS_PASSWORD.replace(chr(39), chr(39) * 2)}'")
     started.run(f'GRANT "{RIGHTS}" TO {CONNECTOR} WITH ADMIN OPTION; GRANT "{OWNER}", pg_signal_backend TO {CONNECTOR}')
@@ -56,6 +66,35 @@ def server() -> postgresql.RunningCluster:
             one.execute(f'GRANT CREATE ON SCHEMA public TO "{RIGHTS}", "{OWNER}"')
     started.run(f"ALTER DATABASE {CLOSED} ALLOW_CONNECTIONS false")
     return started
+
+
+def _protect(started: postgresql.RunningCluster) -> None:
+    """Have it speak TLS, too, as 127.0.0.1 and under no name."""
+    data = started.folder / "data"
+    key = ec.generate_private_key(ec.SECP256R1())
+    clear = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    for name, content in (("server.crt", certificate(key)), ("server.key", clear.decode())):
+        path = data / name
+        path.write_text(content)
+        path.chmod(0o600)
+        os.chown(path, data.stat().st_uid, data.stat().st_gid)
+    started.run("ALTER SYSTEM SET ssl = on")
+    started.run("SELECT pg_reload_conf()")
+
+
+def certificate(key: ec.EllipticCurvePrivateKey | None = None) -> str:
+    """A certificate for 127.0.0.1 that nobody else has signed."""
+    key, now = key or ec.generate_private_key(ec.SECP256R1()), SystemClock().now()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now - HOUR, now + 24 * HOUR)
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+def trusted() -> str:
+    """The server's own certificate."""
+    return (server().folder / "data" / "server.crt").read_text()
 
 
 def settings_of(**changes: object) -> PostgresqlSettings:

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 from instances.connectors.base import ConnectorError
 from instances.connectors.postgresql.connector import PostgresqlConnector
 from instances.connectors.postgresql.settings import PostgresqlSettings
 from instances.connectors.settings import WrongSettings, checked
-from tests.instances.postgresql_directory import CONNECTOR, ITS_PASSWORD, OWNER, RIGHTS, server, settings_of
+from tests.instances.postgresql_directory import (
+    CONNECTOR,
+    ITS_PASSWORD,
+    OWNER,
+    RIGHTS,
+    certificate,
+    server,
+    settings_of,
+    trusted,
+)
 from tests.world import World
 
 pytestmark = pytest.mark.only_sqlite
 
 GOOD = {"host": "db.example", "user": "connector", "password": "x", "roles": ["admins"], "reassign_to": "owner"}
-
-
-def certificate() -> str:
-    """A certificate of nobody."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime(2026, 11, 22, tzinfo=UTC)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "nobody")])
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
-    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 
 def test_little_has_to_be_said() -> None:
@@ -99,6 +94,15 @@ def test_the_look_at_a_server_tells_each_step(world: World) -> None:
     assert steps(user="tester", password=None)
 
 
+def test_the_servers_certificate_is_compared_with_its_name(world: World) -> None:
+    """Its own certificate is trusted for its own address; another name needs one of that name, or `verify-ca`."""
+    assert "protected by TLS" in steps(sslmode="verify-full", ca_file=trusted())[0]
+    with pytest.raises(ConnectorError, match="certificate") as wrong:
+        steps(host="localhost", sslmode="verify-full", ca_file=trusted())
+    assert (wrong.value.setting, wrong.value.permanent) == ("ca_file", True)
+    assert "protected by TLS" in steps(host="localhost", sslmode="verify-ca", ca_file=trusted())[0]
+
+
 @pytest.fixture
 def weak(world: World) -> Iterator[str]:
     """A role that may log in, and nothing else."""
@@ -116,7 +120,8 @@ def weak(world: World) -> Iterator[str]:
         ({"password": None}, "password", "no password supplied"),
         ({"database": "nowhere"}, "database", 'database "nowhere" does not exist'),
         ({"database": "closed"}, "host", "not currently accepting connections"),
-        ({"sslmode": "verify-full"}, "sslmode", "does not support SSL"),
+        ({"sslmode": "verify-full"}, "ca_file", "certificate verify failed"),
+        ({"sslmode": "verify-full", "ca_file": certificate()}, "ca_file", "certificate verify failed"),
         ({"roles": (RIGHTS, "nobody")}, "roles", "there is no role nobody"),
         ({"roles": ("tester",)}, "roles", "which nobody would remove with the account"),
         ({"reassign_to": "nobody"}, "reassign_to", "there is no role nobody"),
