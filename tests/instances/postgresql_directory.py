@@ -125,6 +125,7 @@ class Roles(Drilled):
 
     def __init__(self, world: World, instance: VirtualInstance, temporary: MakeTemporary, **changes: object) -> None:
         super().__init__(world, instance, temporary)
+        world.clock.time = SystemClock().now()  # the server has a clock of its own, and judges `VALID UNTIL` by it
         self.connector = PostgresqlConnector()
         _clear()
         for one in (instance, world.instance("cedar-bank")):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 
 import psycopg
 import pytest
 
 from instances.connectors.base import Account, ConnectorError
+from instances.connectors.postgresql.scram import verifier
 from instances.models import VirtualInstance
 from tests.instances.conftest import MakeTemporary
 from tests.instances.postgresql_directory import (
@@ -97,7 +100,7 @@ def test_p1_a_session_that_outlives_its_role_is_ended_before_the_account_counts_
         holds_the_role.execute(f'BEGIN; CREATE TABLE late (); GRANT SELECT ON late TO "{inside.name}"')
         removal.start()
         until(lambda: look("SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'relation'"))
-        server().run(f"ALTER ROLE \"{inside.name}\" LOGIN PASSWORD '{SECRET}' VALID UNTIL 'infinity'")
+        server().run(f"ALTER ROLE \"{inside.name}\" LOGIN PASSWORD '{verifier(SECRET)}' VALID UNTIL 'infinity'")
         holds_the_table.execute("ROLLBACK")
         until(lambda: look("SELECT 1 FROM pg_locks WHERE NOT granted AND classid = 'pg_authid'::regclass"))
         with closing(entered(inside, SECRET)) as session:
@@ -135,3 +138,51 @@ def test_p1_a_prepared_transaction_does_not_keep_an_account(roles: Roles, inside
     roles.connector.remove(inside)
     assert not roles.connector.exists(inside)
     assert not look("SELECT gid FROM pg_prepared_xacts")
+
+
+def test_p11_a_login_that_takes_for_ever_keeps_the_removal_waiting(
+    roles: Roles, inside: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account is shut meanwhile, and what keeps it is said."""
+    monkeypatch.setattr("instances.connectors.postgresql.sessions.PATIENCE", 0.2)
+    opening = "SELECT pid FROM pg_locks WHERE locktype = 'object' AND mode = 'RowExclusiveLock'"
+
+    def slow() -> None:
+        with suppress(psycopg.OperationalError):
+            entered(inside, SECRET, options="-c post_auth_delay=60").close()
+
+    person = threading.Thread(target=slow)
+    person.start()
+    until(lambda: look(opening))
+    with pytest.raises(ConnectorError, match="1 are being opened on the server") as refused:
+        roles.connector.remove(inside)
+    assert not refused.value.permanent
+    assert not roles.lets_in(inside, SECRET)
+    assert roles.connector.exists(inside)
+    ((pid,),) = look(opening)
+    server().run(f"SELECT pg_terminate_backend({pid}, 5000)")
+    person.join()
+    roles.connector.remove(inside)
+
+
+def test_p1_a_session_of_a_dropped_role_that_will_not_end_is_still_the_account(
+    roles: Roles, inside: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server no longer knows the role; we do, until its last session is gone."""
+    monkeypatch.setattr("instances.connectors.postgresql.sessions.PATIENCE", 0.2)
+    oid = oid_of(inside)
+    with closing(entered(inside, SECRET)) as session:
+        with roles.connector.reach(inside.instance_id) as directory:  # type: ignore[attr-defined]
+            (entry,) = directory.find(inside)
+            directory._dropped[oid] = entry
+        server().run(f'DROP ROLE "{inside.name}"')
+        os.kill(session.info.backend_pid, signal.SIGSTOP)
+        try:
+            assert roles.connector.exists(inside)
+            with pytest.raises(ConnectorError, match="1 are still there"):
+                roles.connector.remove(inside)
+        finally:
+            os.kill(session.info.backend_pid, signal.SIGCONT)
+        roles.connector.remove(inside)
+        assert not look(LIVING, oid)
+    assert not roles.connector.exists(inside)

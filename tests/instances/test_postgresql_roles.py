@@ -150,3 +150,18 @@ def test_a_superuser_does_as_well(world: World, birch: VirtualInstance, temporar
         roles.connector.remove(account)
     assert not roles.connector.exists(account)
     assert not look("SELECT member FROM pg_auth_members WHERE member = 'tester'::regrole")
+
+
+def test_p1_another_role_of_the_name_is_never_changed(world: World, roles: Roles, inside: Account) -> None:
+    """Somebody made it after ours was seen: it keeps its login, its password and itself."""
+    with roles.connector.reach(inside.instance_id) as directory:  # type: ignore[attr-defined]
+        (entry,) = directory.find(inside)
+        server().run(f'ALTER ROLE "{inside.name}" RENAME TO somebody')
+        server().run(f"CREATE ROLE \"{inside.name}\" LOGIN VALID UNTIL 'infinity'")
+        directory.disable(inside, entry)
+        directory.delete(inside, entry)
+        with pytest.raises(ConnectorError):
+            directory.enable(inside, entry, secret=SECRET, until=world.clock.now() + timedelta(hours=1))
+    assert look("SELECT rolcanlogin, rolvaliduntil::text FROM pg_roles WHERE rolname = %s", inside.name) == [
+        (True, "infinity")
+    ]

@@ -137,8 +137,8 @@ class Roles(Directory):
         look = (*owned.read(oid), sessions.OPENING, sessions.told_to_end(oid))
         prepared, places, opening, ending = self._line.send(*look, what=what, grant=sessions.may(self._line))
         owned.hand_over(self._line, entry.name, prepared, places)
-        if ending or sessions.still_opening(self._line, opening):
-            sessions.end(self._line, oid, opening_too=True)
+        if ending or opening:
+            sessions.end(self._line, oid, opening=[pid for (pid,) in opening])
         self._dropped[oid] = entry
         ending = [(0,)]
         with suppress(Gone):

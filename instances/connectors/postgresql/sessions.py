@@ -7,6 +7,7 @@ away is the lock that every session holds on its database until it is open.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from threading import Event
 from time import monotonic
 
@@ -46,37 +47,37 @@ def may(line: Line) -> str:
     return f"GRANT pg_signal_backend TO {line.to.user}"
 
 
-def end(line: Line, oid: int, *, opening_too: bool = False) -> None:
+def end(line: Line, oid: int, *, opening: Iterable[int] = ()) -> None:
     """End every session of a role, and wait until it is gone; the role may be dropped already.
 
     Parameters
     ----------
-    opening_too
-        Wait, too, until no session is being opened that could be one of the role's: which role such a session belongs
-        to, nobody can tell.
+    opening
+        Sessions that were being opened when the role was shut already: until these are open, or not there any more, is
+        waited, too. Which role such a session belongs to, nobody can tell; those that came later are not the role's.
 
     Raises
     ------
     ConnectorError
         When one is left: it is told to end already, or not open yet; or when we may not end it, for good.
     """
-    deadline, pause = monotonic() + PATIENCE, 0.001
+    deadline, pause, waited_for = monotonic() + PATIENCE, 0.001, set(opening)
     while True:
-        opening, ending = line.send(OPENING, told_to_end(oid), what=WHAT, grant=may(line))
-        waited_for = still_opening(line, opening) if opening_too else 0
+        there, ending = line.send(OPENING, told_to_end(oid), what=WHAT, grant=may(line))
+        waited_for &= not_open(line, there)
         if not ending and not waited_for:
             return
         if monotonic() > deadline:
-            left = f"{len(ending)} are still there" if ending else f"{waited_for} are being opened on the server"
+            left = f"{len(ending)} are still there" if ending else f"{len(waited_for)} are being opened on the server"
             raise ConnectorError(f"{WHAT}: {left}")
         Event().wait(pause)
         pause = min(2 * pause, 0.05)
 
 
-def still_opening(line: Line, opening: Rows) -> int:
-    """Return how many of the sessions that were being opened are not open."""
-    pids = [pid for (pid,) in opening]
-    return len(pids) - len(line.ask(OPEN, (pids,), what=WHAT)) if pids else 0
+def not_open(line: Line, opening: Rows) -> set[int]:
+    """Return those of the sessions that were being opened that no list of sessions has yet."""
+    pids = {pid for (pid,) in opening}
+    return pids - {pid for (pid,) in line.ask(OPEN, (list(pids),), what=WHAT)} if pids else pids
 
 
 def any_left(line: Line, oid: int) -> bool:
