@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import ColumnElement, func, select
 
+from instances.connectors import patience
 from instances.connectors.base import Account, ConnectorError
 from instances.connectors.registry import connector_for
 from tempadmin.audit.log import SERVICE, record
@@ -30,7 +31,7 @@ from tickets.accounts import account_of
 from tickets.lanes import Kind, Place, Waiting, go_through
 from tickets.machine import locked
 from tickets.models import AccessRequest
-from tickets.removal import timeout_of
+from tickets.removal import IN_A_REQUEST, timeout_of
 from tickets.states import State
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=2)
@@ -87,7 +88,8 @@ def activate(*, request_id: int, runtime: Runtime) -> bool:
 def try_quietly(request_id: int) -> None:
     """As ``activate``, right after the commit that wants it: a directory on a bad day must not spoil the answer."""
     try:
-        activate(request_id=request_id, runtime=current_runtime())
+        with patience.at_most(IN_A_REQUEST):
+            activate(request_id=request_id, runtime=current_runtime())
     except Exception:
         db.session.rollback()
         log.exception("activation.not_tried", request_id=request_id)
@@ -102,7 +104,8 @@ def try_again(*, request_id: int, runtime: Runtime) -> bool:
         When it is let in already, is being tried, or the access is over.
     """
     _make_due(request_id, runtime)
-    return activate(request_id=request_id, runtime=runtime)
+    with patience.at_most(IN_A_REQUEST):
+        return activate(request_id=request_id, runtime=runtime)
 
 
 def activate_due(runtime: Runtime) -> str:

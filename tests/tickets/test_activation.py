@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from instances.connectors import patience
 from instances.connectors.base import Account, ConnectorError, Entry
 from instances.connectors.drill import Fault, set_fault
 from tempadmin.audit.log import SERVICE
@@ -76,6 +77,24 @@ def test_p11_what_fails_is_tried_again_with_growing_pauses(
     assert max(tries) <= timedelta(seconds=150)
     assert is_open(request.account_name)
     assert events(request.id).count("access.activation_failed") == 1  # the same again is no news
+
+
+def test_whoever_waits_for_the_answer_waits_five_seconds_at_most(world: World, scene: Scene, vault: Vault) -> None:
+    """In the redeeming request every call has that together; the job, where nobody waits, takes the time it needs."""
+    left: list[float | None] = []
+
+    def fail(_account: Account) -> None:
+        left.append(patience.seconds_left())
+        raise ConnectorError("it is down")
+
+    vault.before["enable"] = fail
+    opened(world, scene)
+    world.clock.advance(seconds=30)
+    vault.before["enable"] = fail
+    activate_due(world.runtime)
+    assert left[0] is not None
+    assert 0 < left[0] <= 5
+    assert left[1] is None
 
 
 def test_a_permanent_error_is_said_and_the_access_stays(world: World, scene: Scene, vault: Vault) -> None:

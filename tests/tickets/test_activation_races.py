@@ -148,7 +148,9 @@ def test_p4_an_access_at_its_time_limit_is_let_in_no_more(world: World, scene: S
     """From that moment on, although no job has ended it yet."""
     request = world.request(scene.request_id)
     change(AccessRequest, scene.request_id, ends_at=world.clock.now(), next_attempt_at=world.clock.now())
+    asked = vault.asked
     activate_due(world.runtime)
+    assert vault.asked == asked
     assert not is_open(request.account_name)
 
 

@@ -34,10 +34,12 @@ class Vault(DrillConnector):
         self.ends: dict[str, datetime] = {}
         self.made: list[str] = []
         self.steps: list[str] = []
+        self.asked = 0
         self.before: dict[str, Meanwhile] = {}
 
     @contextmanager
     def reach(self, instance_id: int) -> Iterator[Directory]:
+        self.asked += 1
         with super().reach(instance_id) as directory:
             yield _Watched(self, directory)
 
