@@ -11,6 +11,7 @@ from flask import Blueprint, Flask, abort, jsonify, redirect, render_template, r
 from werkzeug.wrappers import Response
 
 from tempadmin.accounts import login
+from tempadmin.accounts.models import TEMPORARY
 from tempadmin.runtime import current_runtime
 from tempadmin.web.context import current_instance
 from tempadmin.web.deeds import tell_deed
@@ -108,8 +109,10 @@ def log_out() -> Response | str:
     client, session = _client(), login.acting_session()
     if "id_token_hint" in request.args:
         return _logged_out()
-    if session is None or not session.is_support:
+    if session is None:
         return redirect(url_for("portal.left"), 303)
+    if login.person().kind != TEMPORARY:  # somebody of the instance, or seen as somebody: no product let them in
+        return redirect(url_for("home"), 303)
     return render_template("tickets/log_out.html", product=client.login_uri)
 
 
