@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import structlog
+from sqlalchemy import select
 
 from instances.connecting import find_customer
 from instances.connection_trial import check_connection
@@ -21,7 +22,7 @@ from instances.connectors.registry import connector_for
 from instances.connectors.remote import RemoteConnector
 from instances.connectors.settings import masked
 from instances.models import VirtualInstance
-from tempadmin.db import db
+from tempadmin.db import db, transaction
 from tempadmin.errors import Conflict
 from tempadmin.runtime import Runtime
 from tickets import check_steps, credential, entries, leftovers
@@ -100,13 +101,19 @@ def _noted(instance_id: int, name: str, connector: Connector, entry: Entry | Non
         email=f"{called}@{runtime.settings.user_email_domain}",
         marker=marker.make(request=request, instance_id=instance_id, name=called, keys=runtime.keys),
     )
-    lasts = CALLS * connector.timeout
-    leftover_id = leftovers.note(account, connector=name, why=WHY, runtime=runtime, later=lasts)
+    with transaction(as_service=True) as session:
+        # Held against a change of the connection, which counts this note, or was made before it.
+        here = select(VirtualInstance.connector).where(VirtualInstance.id == instance_id).with_for_update(read=True)
+        if session.scalar(here) != name:
+            raise Conflict("The connection was changed meanwhile.")
+        now = runtime.now()
+        due = now + CALLS * connector.timeout
+        leftover_id = leftovers.add_note(account, connector=name, why=WHY, now=now, due=due)
     return Throwaway(
         connector=name,
         account=account,
         secret=credential.new_password() if entry is Entry.CREDENTIAL else None,
-        leftover_id=leftover_id or 0,
+        leftover_id=leftover_id,
         runtime=runtime,
     )
 

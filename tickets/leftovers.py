@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 from sqlalchemy import ColumnElement, Select, case, func, or_, select
@@ -45,18 +45,11 @@ class LeftoverFigures:
     """Since when the oldest is known; 0 when there is none."""
 
 
-def note(
-    account: Account, *, connector: str, why: str, runtime: Runtime, later: timedelta = timedelta(0)
-) -> int | None:
+def note(account: Account, *, connector: str, why: str, runtime: Runtime) -> int | None:
     """Note that an account must go, once; return its leftover's id.
 
     ``None`` while its request has not ended: that one's own removal goes on with it. What has ended never opens again,
     so the answer stays right after the lock is gone.
-
-    Parameters
-    ----------
-    later
-        How long the job leaves it alone: whoever notes it makes and removes it meanwhile.
     """
     with transaction(as_service=True) as session:
         request = lock(AccessRequest, account.request_id)
@@ -67,24 +60,27 @@ def note(
             Leftover.instance_id == account.instance_id, Leftover.account_name == account.name
         )
         present = session.scalar(known)
-        if present is not None:
-            return present
-        leftover = Leftover(
-            instance_id=account.instance_id,
-            connector=connector,
-            account_name=account.name,
-            account_email=account.email,
-            marker=account.marker,
-            user_id=account.user_id,
-            request_id=account.request_id,
-            why=why,
-            found_at=now,
-            next_attempt_at=now + later,
-        )
-        session.add(leftover)
-        session.flush()
-        _record("access.leftover_found", leftover, now, why=why)
-        return leftover.id
+        return add_note(account, connector=connector, why=why, now=now, due=now) if present is None else present
+
+
+def add_note(account: Account, *, connector: str, why: str, now: datetime, due: datetime) -> int:
+    """Add a note to the open transaction; return its id. The job leaves the account alone until it is due."""
+    leftover = Leftover(
+        instance_id=account.instance_id,
+        connector=connector,
+        account_name=account.name,
+        account_email=account.email,
+        marker=account.marker,
+        user_id=account.user_id,
+        request_id=account.request_id,
+        why=why,
+        found_at=now,
+        next_attempt_at=due,
+    )
+    db.session.add(leftover)
+    db.session.flush()
+    _record("access.leftover_found", leftover, now, why=why)
+    return leftover.id
 
 
 def remove(*, leftover_id: int, runtime: Runtime, now_due: bool = False) -> bool:

@@ -22,6 +22,7 @@ from tests.tickets.faraway import has_fault, there
 from tests.tickets.locks import overlap
 from tests.tickets.scenes import Scene, bring, new_scene
 from tests.world import REASON, World
+from tickets.check import check_instance
 from tickets.end import end_access
 from tickets.expire import retry_due
 from tickets.leftover_model import Leftover
@@ -170,6 +171,27 @@ def test_p1_a_request_and_a_change_see_each_other(world: World, scene: Scene, fi
     asked_of = db.session.scalars(select(AccessRequest.connector)).one()
     connector = db.session.scalars(select(VirtualInstance.connector).filter_by(id=scene.instance_id)).one()
     assert (*said, asked_of, connector) == outcome
+
+
+@pytest.mark.only_postgresql  # on SQLite the cabinet's own writes wait, too, and the check reads afterwards
+def test_p1_a_check_and_a_change_see_each_other(world: World, scene: Scene) -> None:
+    """No throw-away account is noted for a place that is not looked at any more."""
+
+    def check() -> str:
+        try:
+            return "checked" if all(one.error is None for one in check_instance(**facts)) else "failed"
+        except Conflict as error:
+            return error.message
+
+    def move() -> str:
+        connect(world, scene, "local")
+        return "moved"
+
+    facts: dict[str, Any] = {"web_id": scene.web_id, "runtime": world.runtime}
+    db.session.rollback()
+    said = overlap((world, move), (world, check), at="instance.connected")
+    assert said == ("moved", "The connection was changed meanwhile.")
+    assert (there(world), db.session.scalars(select(Leftover)).all()) == ([], [])
 
 
 def test_an_outage_does_not_keep_a_place(world: World, scene: Scene) -> None:
