@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import socket
@@ -21,6 +20,7 @@ from typing import Any
 import pytest
 
 from tests.instances.products import certificate
+from tests.postgresql import until_the_end
 
 SLAPD = shutil.which("slapd", path=f"/usr/sbin:/usr/libexec:{os.environ.get('PATH', '')}")
 SUFFIX = "dc=example,dc=org"
@@ -169,9 +169,9 @@ def server() -> Server:
     """Return this test process's server; it ends with the process."""
     need_ldap()
     folder = Path(tempfile.mkdtemp(prefix="tempadmin-ldap-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    until_the_end.callback(shutil.rmtree, folder, ignore_errors=True)
     started = Server(folder)
-    atexit.register(started.stop)
+    until_the_end.callback(started.stop)
     return started
 
 
