@@ -63,6 +63,7 @@ def test_a_probe_tells_each_step_and_changes_nothing(scim: Scimmed, look: Callab
         f"the group '{GROUP}' is there (id {scim.product.group_id})",
         "our marker goes into externalId",
     ]
+    assert {asked.query["attributes"] for asked in scim.product.asked if asked.path == "/Groups"} == {"displayName"}
     assert "an account gets the role 'admin'" in look(administrator_group=None, administrator_role="admin")
     assert set(scim.product.methods()) == {"GET"}
 

@@ -18,6 +18,9 @@ MOST_PAGES, MOST_ENTRIES, LONGEST = 1000, 100_000, 1000
 MOST_SAID = 10**9
 READINGS = 3
 """How often a list is begun anew whose length changed while it was read: somebody may have slipped through."""
+NAME_OF_GROUP = "displayName"
+OF_GROUPS = {"count": A_PAGE, "attributes": NAME_OF_GROUP}
+"""What is asked of groups: some have everybody as their members, which is more than anybody wants to read."""
 UNKNOWN = frozenset({400, 405, 500, 501})
 """How servers answer a parameter that they do not know."""
 
@@ -32,8 +35,8 @@ class Listing:
     """
 
     def __init__(self, scim: Scim, *, attributes: tuple[str, ...]) -> None:
-        self._scim, self._kept = scim, (*attributes, "displayName")
-        self._wanted = {"count": A_PAGE, "attributes": ",".join(attributes)}
+        self._scim, self._kept = scim, (*attributes, NAME_OF_GROUP)
+        self._of_users = {"count": A_PAGE, "attributes": ",".join(attributes)}
         self._plain = False
 
     def search(self, kind: type[Resource[Any]], filter_: str) -> list[Answer] | None:
@@ -82,7 +85,7 @@ class Listing:
         """Return a page; one that asks for nothing special where the server fails on what is asked."""
         if not self._plain:
             try:
-                return self._scim.page(kind, self._wanted | query if kind is User else {"count": A_PAGE} | query)
+                return self._scim.page(kind, (self._of_users if kind is User else OF_GROUPS) | query)
             except Refused as refused:
                 if refused.status not in UNKNOWN:
                     raise _named(refused) from None
@@ -94,7 +97,7 @@ class Listing:
         entries = page.get("Resources") or []
         if not isinstance(entries, list):
             raise ConnectorError("the server answered a list that is none", setting="url")
-        name = "userName" if kind is User else "displayName"
+        name = "userName" if kind is User else NAME_OF_GROUP
         for entry in entries:
             if not isinstance(entry, dict) or not entry.get("id") or not isinstance(entry.get(name), str):
                 raise ConnectorError(f"the server listed a {kind.__name__} without id or {name}", setting="url")
