@@ -28,7 +28,7 @@ class Product:
 
     def __init__(self, script: Script, *, context: ssl.SSLContext | None = None) -> None:
         self.script, self.visits = script, 0
-        self._context, self._over = context, threading.Event()
+        self.context, self._over = context, threading.Event()
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         self._threads = [threading.Thread(target=self._accept)]
@@ -36,7 +36,7 @@ class Product:
 
     @property
     def url(self) -> str:
-        return f"{'https' if self._context else 'http'}://localhost:{self.port}/scim"
+        return f"{'https' if self.context else 'http'}://localhost:{self.port}/scim"
 
     def close(self) -> None:
         self._over.set()
@@ -57,11 +57,37 @@ class Product:
 
     def _serve(self, connection: socket.socket) -> None:
         with suppress(OSError), connection:
-            if self._context is None:
+            if self.context is None:
                 self.script(connection, self._over)
                 return
-            with self._context.wrap_socket(connection, server_side=True) as safe:
+            with self.context.wrap_socket(connection, server_side=True) as safe:
                 self.script(safe, self._over)
+
+
+def relaying(port: int) -> Script:
+    """Hand everything on to a server that behaves, and back."""
+
+    def relay(connection: socket.socket, over: threading.Event) -> None:
+        with socket.create_connection(("127.0.0.1", port)) as behind:
+            asking = threading.Thread(target=_pour, args=(connection, behind))
+            asking.start()
+            _pour(behind, connection)
+            connection.shutdown(socket.SHUT_RDWR)
+            asking.join(10)
+
+    return relay
+
+
+def _pour(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while received := source.recv(65536):
+            target.sendall(received)
+        target.shutdown(socket.SHUT_WR)
+
+
+def hanging_up(connection: socket.socket, _over: threading.Event) -> None:
+    """Listen, and go."""
+    connection.recv(65536)
 
 
 @contextmanager
@@ -73,14 +99,13 @@ def product(script: Script, *, context: ssl.SSLContext | None = None) -> Iterato
         served.close()
 
 
-def saying(*parts: bytes) -> Script:
+def saying(answer: bytes, *, closes: bool = False) -> Script:
     """Answer every request of a connection with this, as it stands."""
 
     def say(connection: socket.socket, _over: threading.Event) -> None:
         while connection.recv(65536):
-            for part in parts:
-                connection.sendall(part)
-            if not parts[0].startswith(OK):
+            connection.sendall(answer)
+            if closes:
                 return
 
     return say

@@ -17,7 +17,7 @@ from instances.connectors.base import ConnectorError
 from instances.connectors.http import MOST_BYTES, guarded_client, json_of, usable_ca, usable_url
 from instances.connectors.wording import refused
 from tempadmin.clock import steady_seconds
-from tests.instances.products import OK, certificate, for_ever, hanging, product, saying, with_length
+from tests.instances.products import OK, certificate, for_ever, hanging, hanging_up, product, saying, with_length
 
 PATIENCE = timedelta(seconds=0.6)
 TOKEN = "correct-horse-battery"
@@ -56,7 +56,7 @@ def storm(connection: socket.socket, over: threading.Event) -> None:
 
 BAD = {
     "says nothing": (hanging, "no whole answer within 0.6 s"),
-    "hangs up": (lambda connection, over: connection.recv(65536), "no HTTP: Server disconnected"),
+    "hangs up": (hanging_up, "no HTTP: Server disconnected"),
     "drips its status": (for_ever(b"HTTP/1.1 2", b"0", 0.05), "no whole answer within"),
     "drips its headers": (for_ever(OK, b"X", 0.05), "no whole answer within"),
     "drips its body": (for_ever(OK + b"Content-Length: 100000\r\n\r\n", b"x", 0.05), "no whole answer within"),
@@ -78,9 +78,15 @@ BAD = {
         saying(with_length(b"no gzip at all", OK + b"Content-Encoding: gzip\r\n")),
         "compressed in a way that nobody asked for",
     ),
-    "breaks off": (saying(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[1,"), "no HTTP: peer closed connection"),
-    "is garbage": (saying(b"\x00\xffSSH-2.0-OpenSSH\r\n\r\n"), "no HTTP: illegal status line"),
-    "has two lengths": (saying(OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n[]"), "no HTTP: conflicting"),
+    "breaks off": (
+        saying(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[1,", closes=True),
+        "no HTTP: peer closed connection",
+    ),
+    "is garbage": (saying(b"\x00\xffSSH-2.0-OpenSSH\r\n\r\n", closes=True), "no HTTP: illegal status line"),
+    "has two lengths": (
+        saying(OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n[]", closes=True),
+        "no HTTP: conflicting",
+    ),
     "is HTML": (
         saying(with_length(b"<html>\n<h1>Sign in</h1>", b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n")),
         "answered no JSON: 200, text/html: “<html> <h1>Sign in</h1>”",
@@ -168,7 +174,7 @@ def test_a_product_that_does_not_speak_tls_is_told_apart(tmp_path) -> None:
     """Plain HTTP where TLS is expected, and a handshake that never ends."""
     _context, pem = certificate(tmp_path, "localhost")
     for script, words in (
-        (saying(b"HTTP/1.1 400 Bad\r\n\r\n"), "no TLS connection"),
+        (saying(b"HTTP/1.1 400 Bad\r\n\r\n", closes=True), "no TLS connection"),
         (hanging, "no whole answer within"),
     ):
         with product(script) as plain:
