@@ -30,6 +30,7 @@ from tickets import (
     support_session,
 )
 from tickets.provider import backchannel
+from tickets.provider import console as provider_console
 from tickets.provider import jobs as provider_jobs
 from tickets.provider import web as provider
 
@@ -45,6 +46,7 @@ def init_app(app: Flask) -> None:
     entry.init_app(app)
     portal.init_app(app)
     provider.init_app(app)
+    provider_console.init_app(app)
     support_pages.init_app(app)
     support_session.init_app(app)
     banners.init_app(app)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flask import Flask
+from flask import Flask, url_for
 
 from instances.connection_facts import Fact, connection_facts
 from instances.connectors.base import Entry
@@ -31,9 +31,9 @@ def facts(instance: VirtualInstance) -> Iterator[Fact]:
         yield Fact(label="Entry", text=WAYS[entries.entry_of(instance)])
     except Conflict as error:
         yield Fact(label="Entry", text=error.message)
-    client = clients.of_instance(instance.id)
+    client, page = clients.of_instance(instance.id), url_for("openid.show", web_id=instance.web_id)
+    yield Fact(label="OpenID client", text="Register the product" if client is None else client.client_id, url=page)
     if client is not None:
-        yield Fact(label="OpenID client", text=client.client_id)
         yield Fact(label="Its login", text=client.login_uri)
         told = client.backchannel_logout_uri or "It is not told of an end: no back-channel address is registered."
         yield Fact(label="Told of an end", text=told)

@@ -214,7 +214,7 @@ def trusting(ca_pem: str | None) -> ssl.SSLContext:
         return _trusting_everybody_known()
     try:
         return ssl.create_default_context(cadata=ca_pem or "nothing")  # an empty text would trust the system's
-    except (ssl.SSLError, ValueError):
+    except (ssl.SSLError, ValueError, TypeError):  # a TypeError: not in ASCII
         raise ValueError("these are no certificates in PEM format") from None
 
 

@@ -22,6 +22,7 @@ OF_TICKETS = {
         ("/access", "/login/ticket", "/login/return", "/left", "/support-", "/oidc/", "/.well-known/")
     )
     or "/request-" in name
+    or "/openid" in name
 }
 
 

@@ -28,7 +28,7 @@ from tickets.provider import clients
 @click.option("--login-uri", help="Where the product begins its login; the browser is sent there after the entry.")
 @click.option("--redirect-uri", "redirect_uris", multiple=True, help="Where codes may be sent, letter by letter.")
 @click.option("--post-logout-redirect-uri", "post_logout_redirect_uris", multiple=True, help="Where a logout may lead.")
-@click.option("--backchannel-logout-uri", help="Where the product is told of an end; '' takes it back.")
+@click.option("--backchannel-logout-uri", help="Where the product is told of an end.")
 @click.option("--ca-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Certificates (PEM).")
 @click.option("--group", "groups", multiple=True, help="What the claim groups says of whoever comes.")
 @click.option("--new-secret", is_flag=True, help="Make a new secret; the former one is worth nothing from now on.")
@@ -40,7 +40,8 @@ def client(
 ) -> None:
     """Register the product of an instance for OpenID Connect, change that, or show it.
 
-    The client's secret is printed once. What is given replaces what was there; what is not given stays.
+    The client's secret is printed once. What is given replaces what was there, what is not given stays, and '' takes
+    it back.
     """
     from tickets.provider import register
 
@@ -51,7 +52,10 @@ def client(
         return
     secret = None
     if not show:
-        product = register.Product(**{**given, "ca_file": _text(given["ca_file"])})
+        given["ca_file"] = _text(given["ca_file"])
+        for name in ("redirect_uris", "post_logout_redirect_uris", "groups"):
+            given[name] = [value for value in given[name] if value] if given[name] else None
+        product = register.Product(**given)
         done = register.register(
             instance_id=instance.id, product=product, new_secret_too=new_secret, actor=OPERATOR, runtime=runtime
         )

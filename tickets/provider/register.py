@@ -34,14 +34,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Product:
-    """What is to be registered; what is ``None`` or empty stays as it was, or is not there."""
+    """What is to be registered: ``None`` stays as it was, and what is given empty is taken back."""
 
     login_uri: str | None = None
-    redirect_uris: Sequence[str] = ()
-    post_logout_redirect_uris: Sequence[str] = ()
+    redirect_uris: Sequence[str] | None = None
+    post_logout_redirect_uris: Sequence[str] | None = None
     backchannel_logout_uri: str | None = None
     ca_file: str | None = field(default=None, repr=False)
-    groups: Sequence[str] = ()
+    groups: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,15 +111,15 @@ def _write(instance_id: int, product: Product, *, new_secret_too: bool, actor: A
         now = runtime.now()
         is_new = row is None
         if row is None:
-            _refuse_half(product)
-            row = OidcClient(instance_id=instance_id, client_id=secrets.token_urlsafe(16), created_at=now, groups="[]")
-            row.post_logout_redirect_uris = "[]"
-            session.add(row)
+            row = OidcClient(instance_id=instance_id, client_id=secrets.token_urlsafe(16), created_at=now)
+            row.groups = row.post_logout_redirect_uris = "[]"
         _put(row, product)
+        _refuse_half(row)
         row.changed_at = now
         secret = new_secret() if is_new or new_secret_too else None
         if secret is not None:
             row.secret_digest = runtime.keys.digest(SECRET, secret)
+        session.add(row)
         session.flush()
         record(
             "oidc.client_registered" if is_new else "oidc.client_changed",
@@ -135,16 +135,12 @@ def _write(instance_id: int, product: Product, *, new_secret_too: bool, actor: A
 
 
 def _put(row: OidcClient, product: Product) -> None:
-    if product.login_uri:
-        row.login_uri = product.login_uri
     for name in ("redirect_uris", "post_logout_redirect_uris", "groups"):
-        if values := getattr(product, name):
+        if (values := getattr(product, name)) is not None:
             setattr(row, name, json.dumps(list(dict.fromkeys(values)), ensure_ascii=False))
-    # An empty text takes back what was there.
-    if product.backchannel_logout_uri is not None:
-        row.backchannel_logout_uri = product.backchannel_logout_uri or None
-    if product.ca_file is not None:
-        row.ca_file = product.ca_file or None
+    for name in ("login_uri", "backchannel_logout_uri", "ca_file"):
+        if (text := getattr(product, name)) is not None:
+            setattr(row, name, text or None)
 
 
 def _locked(instance_id: int) -> OidcClient | None:
@@ -152,11 +148,11 @@ def _locked(instance_id: int) -> OidcClient | None:
     return None if found is None else lock(OidcClient, found.id)
 
 
-def _refuse_half(product: Product) -> None:
-    if not product.login_uri:
-        raise Invalid("The address where the product begins its login is needed.", field="login_uri")
-    if not product.redirect_uris:
-        raise Invalid("At least one redirect address is needed.", field="redirect_uris")
+def _refuse_half(row: OidcClient) -> None:
+    if not row.login_uri:
+        raise Invalid("login_uri: the address where the product begins its login is needed.", field="login_uri")
+    if row.redirect_uris in (None, "[]"):
+        raise Invalid("redirect_uris: at least one redirect address is needed.", field="redirect_uris")
 
 
 def _checked(product: Product) -> Product:
@@ -165,9 +161,9 @@ def _checked(product: Product) -> Product:
         if address := getattr(product, name):
             addresses.checked(address, field=name)
     for name in ("redirect_uris", "post_logout_redirect_uris"):
-        for address in _few(getattr(product, name), name):
+        for address in _few(getattr(product, name) or (), name):
             addresses.checked(address, field=name)
-    for group in _few(product.groups, "groups"):
+    for group in _few(product.groups or (), "groups"):
         if not GROUP.fullmatch(group):
             raise Invalid(f"groups: this is no name: {group[:60]!r}", field="groups")
     if product.ca_file:
