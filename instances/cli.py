@@ -117,6 +117,7 @@ def list_all(runtime: Runtime, search: str, *, as_json: bool) -> None:
             "web_id": row.web_id,
             "name": row.name,
             "url": instance_url(row, runtime.settings),
+            "connector": row.connector,
             "require_customer": row.require_customer,
             "require_omniadmin": row.require_omniadmin,
             "max_duration_seconds": row.max_duration_seconds,

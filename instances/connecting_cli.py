@@ -134,8 +134,9 @@ def _setting(kind: type[ConnectorSettings], name: str, field: FieldInfo) -> str:
         said.append("It cannot change while accounts of ours may be there.")
     said.append("Required." if field.is_required() else "")
     default = None if field.is_required() else field.get_default(call_default_factory=True)
-    line = f"{name} = {_toml(default)}"
-    return _comment(" ".join(filter(None, said))) + "\n" + (line if field.is_required() else f"#{line}")
+    lines = f"{name} = {_toml(default)}".splitlines()
+    mark = "" if field.is_required() else "#"
+    return "\n".join([_comment(" ".join(filter(None, said))), *(mark + line for line in lines)])
 
 
 def _read(file: Path) -> Mapping[str, object]:
@@ -175,4 +176,6 @@ def _toml(value: Any) -> str:
         return "{ " + ", ".join(f"{json.dumps(name)} = {_toml(one)}" for name, one in plain.items()) + " }"
     if isinstance(plain, list):
         return "[" + ", ".join(_toml(one) for one in plain) + "]"
+    if isinstance(plain, str) and "\n" in plain:
+        return '"""\n' + plain.replace("\\", "\\\\").replace('"""', '\\"\\"\\"') + '"""'
     return '""' if plain is None else json.dumps(plain, ensure_ascii=False)

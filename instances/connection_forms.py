@@ -132,7 +132,7 @@ def _shown(value: Any) -> Any:
 def _read(text: str, field: FieldInfo) -> object:
     """Read a value as its field shows it; what it may be is for the settings to say."""
     if not _is_many(field.annotation):
-        return text.strip()
+        return text.replace("\r\n", "\n").strip()  # browsers end lines as mails do
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not _holds_names(field.annotation):
         return lines

@@ -50,6 +50,7 @@ def test_instances_are_created_listed_and_archived(command: Command) -> None:
             "web_id": "elm",
             "name": "Elm Bank",
             "url": "http://elm.example.net:8000",
+            "connector": "local",
             "require_customer": False,
             "require_omniadmin": False,
             "max_duration_seconds": None,

@@ -11,7 +11,9 @@ from click.testing import CliRunner, Result
 from sqlalchemy import select
 
 from instances import connections
+from instances.connection_trial import settings_of
 from instances.connectors import registry
+from instances.connectors.registry import connector_for
 from instances.models import VirtualInstance
 from tempadmin.cli import build
 from tempadmin.db import db
@@ -144,16 +146,28 @@ def test_an_instance_is_created_and_connected_at_once(command: Command, file: Pa
     assert "connected to nothing" in command(*default).stderr
 
 
-def test_the_settings_of_a_connector_are_printed_as_a_file(command: Command) -> None:
+@pytest.mark.parametrize("connector", [CABINET, *registry.EXTRAS])
+def test_the_settings_of_a_connector_are_printed_as_a_file(world: World, command: Command, connector: str) -> None:
     """With what each means and its default; as it stands and with everything taken in, it is TOML."""
-    done = command("instance", "settings", CABINET)
+    kind = settings_of(connector_for(connector))
+    assert kind is not None
+    done = command("instance", "settings", connector)
     assert done.exit_code == 0, done.stderr
-    assert tomllib.loads(done.stdout).keys() == {"url", "token", "groups"}
+    required = {name for name, field in kind.model_fields.items() if field.is_required()}
+    assert tomllib.loads(done.stdout).keys() == required
     taken_in = "\n".join(line.removeprefix("#") if line[:2] != "# " else line for line in done.stdout.splitlines())
-    assert tomllib.loads(taken_in).keys() == CabinetSettings.model_fields.keys()
-    assert tomllib.loads(taken_in)["drawer"] == 1
-    assert "# What opens it. Secret: also { file" in done.stdout
-    assert "TEMPADMIN_CONNECTION_TOKEN" in done.stdout
+    values = tomllib.loads(taken_in)
+    assert values.keys() == kind.model_fields.keys()
+    for name, field in kind.model_fields.items():
+        assert (field.title or field.description) is not None, name
+        assert values[name] == (field.default or values[name]) or not isinstance(field.default, str | int), name
+
+
+def test_the_template_says_how_a_secret_may_be_given(command: Command) -> None:
+    """Also that a connector has none, or that there is no such connector."""
+    said = command("instance", "settings", CABINET).stdout
+    assert "# What opens it. Secret: also { file" in said
+    assert "TEMPADMIN_CONNECTION_TOKEN" in said
     assert "has no settings" in command("instance", "settings", "local").stdout
     assert "there is no connector 'nonsense'" in command("instance", "settings", "nonsense").stderr
 

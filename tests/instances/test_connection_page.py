@@ -31,6 +31,7 @@ TYPED = {
     "setting_verify": "y",
     "setting_mode": "thorough",
     "setting_drawers": "top = A–K\nlow=L–Z = rest",
+    "setting_ca_file": "one line\r\nand another\r\n",
 }
 
 
@@ -87,7 +88,7 @@ def test_a_connection_is_tried_saved_and_shown(world: World, ada: Browser, birch
         "verify": True,
         "mode": "thorough",
         "drawers": {"top": "A–K", "low": "L–Z = rest"},
-        "ca_file": None,
+        "ca_file": "one line\nand another",
     }
     ada.get(PAGE)
     assert (value_of(ada, "url"), value_of(ada, "token")) == ("https://cabinet.example", "")
