@@ -13,7 +13,7 @@ from sqlalchemy import and_, func, or_, select
 from instances.connectors.base import Entry
 from tempadmin.accounts.models import LoginSession
 from tempadmin.db import db
-from tempadmin.doctor.findings import Check, Finding, checks, error, ok
+from tempadmin.doctor.findings import Check, Finding, checks, error, ok, warning
 from tempadmin.runtime import Runtime
 from tickets import astray, doctor_answers, queries
 from tickets.models import KINDS, AccessRequest, Ticket
@@ -39,6 +39,7 @@ def what_does_not_fit(runtime: Runtime) -> Iterator[Finding]:
         *tickets_astray(),
     ]
     found += _stuck(runtime)
+    found += _shut_out()
     found += doctor_answers.what_does_not_fit(runtime, end=how_to_end)
     yield from found
     if not found:
@@ -121,6 +122,15 @@ def _stuck(runtime: Runtime) -> Iterator[Finding]:
             f"{account} at {request.instance_name} is still being removed ({request.public_id}), {tried}",
             "see to that instance's directory; the removal is retried by itself",
         )
+
+
+def _shut_out() -> Iterator[Finding]:
+    """Accounts elsewhere that somebody came in by, and whom their directory does not let in."""
+    shut = AccessRequest.state == State.ACTIVE, AccessRequest.last_error.is_not(None)
+    for request in db.session.scalars(select(AccessRequest).where(*shut).order_by(AccessRequest.id)):
+        said = f"{request.account_name} is not let in at {request.instance_name} ({request.public_id})"
+        what = "see to that instance's directory; then press Try again on the page of the access"
+        yield warning(f"{said}: {request.last_error}", what)
 
 
 def _words(request: AccessRequest) -> str:

@@ -56,6 +56,7 @@ def test_p1_an_account_elsewhere_is_shut_until_the_link_is_opened(world: World, 
     assert faults(world) == []
 
 
+@pytest.mark.only_sqlite
 @pytest.mark.parametrize("fault", [Fault.REFUSES, Fault.HANGS, Fault.DIES_HALF_WAY, Fault.TIMES_OUT])
 def test_p11_what_fails_is_tried_again_with_growing_pauses(
     world: World, scene: Scene, vault: Vault, fault: Fault
@@ -79,6 +80,7 @@ def test_p11_what_fails_is_tried_again_with_growing_pauses(
     assert events(request.id).count("access.activation_failed") == 1  # the same again is no news
 
 
+@pytest.mark.only_sqlite
 def test_whoever_waits_for_the_answer_waits_five_seconds_at_most(world: World, scene: Scene, vault: Vault) -> None:
     """In the redeeming request every call has that together; the job, where nobody waits, takes the time it needs."""
     left: list[float | None] = []
@@ -97,6 +99,7 @@ def test_whoever_waits_for_the_answer_waits_five_seconds_at_most(world: World, s
     assert left[1] is None
 
 
+@pytest.mark.only_sqlite
 def test_a_permanent_error_is_said_and_the_access_stays(world: World, scene: Scene, vault: Vault) -> None:
     """No job tries in vain; the page says why, Try again works once somebody has mended it; it ends as any other."""
     vault.before["enable"] = raising(ConnectorError("the group admins does not exist", permanent=True))
@@ -110,6 +113,7 @@ def test_a_permanent_error_is_said_and_the_access_stays(world: World, scene: Sce
     assert world.request(scene.request_id).state == State.ENDED
 
 
+@pytest.mark.only_sqlite
 def test_p12_a_librarys_own_words_are_not_passed_on(capfd: pytest.CaptureFixture[str], build: Build) -> None:
     """An exception that quotes the password reaches neither the row, nor the record, nor a log."""
     world = build()
@@ -135,6 +139,7 @@ def test_p12_a_librarys_own_words_are_not_passed_on(capfd: pytest.CaptureFixture
     assert quoted[0] not in said
 
 
+@pytest.mark.only_sqlite
 def test_a_connector_that_quotes_the_password_is_masked(world: World, scene: Scene, vault: Vault) -> None:
     """Whatever a connector's error holds, the row and the page show it without the password."""
 
@@ -164,6 +169,7 @@ def test_p1_an_ended_request_keeps_no_password(world: World, scene: Scene, vault
     assert [step for step in vault.steps if step != "made_by"] == ["enable", "disable", "delete"]
 
 
+@pytest.mark.only_sqlite
 def test_s15_a_password_that_was_tampered_with_lets_nobody_in(world: World, scene: Scene, vault: Vault) -> None:
     """Sealed for one request: another's is noise, and that is said."""
     set_fault(scene.instance_id, Fault.REFUSES, until=world.clock.now() + timedelta(seconds=1))
@@ -177,6 +183,7 @@ def test_s15_a_password_that_was_tampered_with_lets_nobody_in(world: World, scen
     assert not is_open(request.account_name)
 
 
+@pytest.mark.only_sqlite
 def test_no_password_is_made_where_none_is_wanted(world: World) -> None:
     """An account that is entered by OpenID Connect, or in our own pages, is let in without one."""
     for entry in (Entry.OIDC, Entry.PANEL):
@@ -189,6 +196,7 @@ def test_no_password_is_made_where_none_is_wanted(world: World) -> None:
         assert (vault.passwords, request.sealed_credential) == ({}, None)
 
 
+@pytest.mark.only_sqlite
 def test_where_one_hangs_the_others_go_on(world: World, scene: Scene, vault: Vault) -> None:
     """The job asks a directory that failed no more in this run; another's account is let in all the same."""
     bad, other = scene, scene_with(world, vault)

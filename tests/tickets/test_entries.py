@@ -5,12 +5,13 @@ from __future__ import annotations
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from sqlalchemy import delete
 
 from instances.connectors import registry
 from instances.connectors.base import ConnectorError, Entry
 from instances.models import VirtualInstance
 from tempadmin.audit.log import SERVICE
-from tempadmin.db import db
+from tempadmin.db import db, transaction
 from tempadmin.errors import Conflict
 from tests.conftest import Build
 from tests.tickets.asked import change
@@ -18,8 +19,11 @@ from tests.tickets.scenes import Scene, bring, new_scene
 from tests.tickets.vault import Vault, put_in, raising, scene_with
 from tests.world import CONSOLE, World
 from tickets.models import AccessRequest
+from tickets.provider.models import OidcClient
 from tickets.provider.register import Product, register
 from tickets.states import State
+
+pytestmark = pytest.mark.only_sqlite  # what pages say does not depend on the database
 
 LOGIN_URI = "https://product.example/sso?tenant=7"
 
@@ -157,3 +161,16 @@ def test_a_product_that_signs_people_in_to_an_embedded_directory_needs_no_activa
     request = world.request(scene.request_id)
     assert (request.entry, request.next_attempt_at, request.activated_at) == (Entry.OIDC, None, None)
     db.session.rollback()
+
+
+def test_a_product_that_is_registered_no_more_is_said(world: World, vault: Vault) -> None:
+    """The page has nowhere to lead to; it says so, and the way out is still there."""
+    scene = scene_with(world, vault)
+    with_product(world, scene)
+    bring(world, scene, State.ACTIVE)
+    with transaction() as session:
+        session.execute(delete(OidcClient))
+    browser = scene.browser(world)
+    assert browser.get(f"{scene.base}/support-session").status_code == 200
+    assert "there is nowhere to sign in" in browser.text
+    assert "Log out and delete this account" in browser.text

@@ -26,6 +26,7 @@ from tests.tickets.vault import Vault, put_in, raising, scene_with
 from tests.world import REASON, World
 from tickets import belongings, credential
 from tickets.activation import activate_due
+from tickets.doctor import what_does_not_fit
 from tickets.end import end_access
 from tickets.expire import expire_due, retry_due
 from tickets.extend import extend
@@ -86,6 +87,18 @@ def test_p11_more_time_that_the_directory_has_not_heard_of_is_told_again(
     request = world.request(scene.request_id)
     assert vault.ends[request.account_name or ""] == request.ends_at
     assert request.last_error is None
+
+
+@pytest.mark.only_sqlite
+def test_p11_doctor_names_who_is_not_let_in(world: World, vault: Vault) -> None:
+    """With what the directory said, and what to do; a warning, for nothing is lost and nothing is left behind."""
+    scene = scene_with(world, vault)
+    vault.before["enable"] = raising(ConnectorError("the group admins does not exist", permanent=True))
+    bring(world, scene, State.ACTIVE)
+    (found,) = what_does_not_fit(world.runtime)
+    assert found.level is Level.WARNING
+    assert "is not let in at" in found.message
+    assert "the group admins does not exist" in found.message
 
 
 def test_p1_more_time_that_comes_while_it_is_let_in_is_not_forgotten(world: World, vault: Vault) -> None:

@@ -7,10 +7,13 @@ from instances.connectors.registry import connectors
 from instances.models import VirtualInstance
 from tempadmin.audit.log import SERVICE
 from tempadmin.db import db
+from tests.tickets.asked import change
 from tests.tickets.evidence import assert_gone, events
-from tests.world import CONSOLE, REASON, World
+from tests.tickets.scenes import bring, new_scene
+from tests.world import World
 from tickets.end import end_access
 from tickets.expire import retry_due
+from tickets.provision import provision
 from tickets.states import EndReason, State
 
 
@@ -20,15 +23,16 @@ def retry(world: World) -> None:
     retry_due(world.runtime)
 
 
-def test_p11_an_unknown_connector_ends_its_request(world: World, acme: VirtualInstance) -> None:
-    """Asking for such an instance ends at once as *could not be made*, with a page and not with a failure."""
-    world.instance("borealis", connector="elsewhere")
-    ada = world.signed_in()
-    url = f"{CONSOLE}/instances/borealis/request-access"
-    ada.get(url)
-    status = ada.post(url, {"reason": REASON, "duration": "3600"}, follow=True).status_code
-    assert_gone(world, world.newest_request().id, "provisioning_failed")
-    assert status == 200
+def test_p11_a_connector_that_went_away_ends_what_was_asked(world: World) -> None:
+    """Where it is missing nothing is asked; what was asked before ends at once as *could not be made*."""
+    scene = new_scene(world)
+    connectors(world.app)["elsewhere"] = LocalConnector()
+    change(VirtualInstance, scene.instance_id, connector="elsewhere")
+    bring(world, scene, State.PROVISIONING)
+    del connectors(world.app)["elsewhere"]
+    assert provision(request_id=scene.request_id, runtime=world.runtime) is False
+    assert_gone(world, scene.request_id, "provisioning_failed")
+    assert scene.browser(world).get(scene.page).status_code == 200
 
 
 def test_p11_a_connector_that_went_away_holds_up_no_other_removal(world: World, acme: VirtualInstance) -> None:

@@ -19,6 +19,8 @@ from tests.tickets.vault import Vault, put_in, raising, scene_with
 from tests.world import CONSOLE, PASSWORD, World
 from tickets.states import State
 
+pytestmark = pytest.mark.only_sqlite  # what pages say does not depend on the database
+
 PAGE, SHOW, AGAIN = "/support-session", "/support-session/password", "/support-session/try-again"
 
 
