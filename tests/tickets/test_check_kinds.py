@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from instances import connections
 from instances.connecting import connect_instance
 from instances.connectors.base import ConnectorError
 from tempadmin.audit.log import SERVICE
@@ -74,3 +75,38 @@ def test_each_kind_is_tried_connected_and_walked_through(world: World, kind: str
         assert "liferay_online_0_" in entered
         assert told[-1] == "read back that it is gone"
     assert remove_due(world.runtime) == 0
+
+
+WRONG: dict[str, dict[str, object]] = {
+    "scim": {"url": "http://127.0.0.1:9/scim", "administrator_group": "Nobody's group", "token": "n0t-the-t0ken"},
+    "ldap": {
+        "url": "ldaps://127.0.0.1:9",
+        "ca_file": "",
+        "bind_password": "n0t-the-passw0rd",
+        "base_dn": "ou=nowhere,dc=example,dc=org",
+        "group_dn": "cn=nobody,dc=example,dc=org",
+    },
+    "postgresql": {
+        "port": 9,
+        "database": "no such database",
+        "password": "n0t-the-passw0rd",
+        "roles": ["no such role"],
+        "reassign_to": "nobody",
+    },
+}
+NAMED_INSTEAD = {("postgresql", "port"): "host"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_p12_each_wrong_setting_is_named_with_what_came_back(world: World, kind: str) -> None:
+    """One wrong at a time, over the real server: by its name, without any secret; and nothing is stored."""
+    good, scene = KINDS[kind][0](), new_scene(world)
+    named = {}
+    for name, wrong in WRONG[kind].items():
+        with pytest.raises(ConnectorError) as refused:
+            connect(world, scene, kind, {**good, name: wrong})
+        named[name] = refused.value.setting
+        hidden = [value for value in (good[KINDS[kind][1]], wrong) if str(value) and name == KINDS[kind][1]]
+        assert [one for one in hidden if str(one) in str(refused.value)] == []
+    assert named == {name: NAMED_INSTEAD.get((kind, name), name) for name in WRONG[kind]}
+    assert connections.stored(scene.instance_id) is None
