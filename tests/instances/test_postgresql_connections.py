@@ -75,6 +75,7 @@ def test_what_failed_half_way_is_not_used_again(roles: Roles, account: Account) 
     """A connection within a transaction, or with an answer under way, is closed."""
     with roles.connector.reach(account.instance_id) as directory:  # type: ignore[attr-defined]
         directory._line.execute("BEGIN")
+    assert roles.connector._kept._servers[account.instance_id].idle == []  # type: ignore[attr-defined]
     until_open(0)
 
 

@@ -83,16 +83,21 @@ def test_p3_a_login_that_is_under_way_at_the_end_is_waited_for_and_ended(roles: 
     assert not look(LIVING, oid)
 
 
+@pytest.mark.parametrize("stubborn", [False, True])
 def test_p1_a_session_that_outlives_its_role_is_ended_before_the_account_counts_as_gone(
-    world: World, roles: Roles, inside: Account
+    world: World, roles: Roles, inside: Account, monkeypatch: pytest.MonkeyPatch, *, stubborn: bool
 ) -> None:
     """`DROP ROLE` succeeds while somebody is logged in (seen): here it is opened, and entered, meanwhile."""
-    oid = oid_of(inside)
+    monkeypatch.setattr("instances.connectors.postgresql.sessions.PATIENCE", 0.5)
+    oid, errors = oid_of(inside), list[ConnectorError]()
     roles.makes_something(inside, SECRET)
 
     def remove() -> None:
         with world.app.app_context():
-            roles.connector.remove(inside)
+            try:
+                roles.connector.remove(inside)
+            except ConnectorError as error:
+                errors.append(error)
 
     removal = threading.Thread(target=remove)
     with server().connect("postgres") as holds_the_table, server().connect("postgres") as holds_the_role:
@@ -104,12 +109,18 @@ def test_p1_a_session_that_outlives_its_role_is_ended_before_the_account_counts_
         holds_the_table.execute("ROLLBACK")
         until(lambda: look("SELECT 1 FROM pg_locks WHERE NOT granted AND classid = 'pg_authid'::regclass"))
         with closing(entered(inside, SECRET)) as session:
-            assert look(LIVING, oid)
+            if stubborn:
+                os.kill(session.info.backend_pid, signal.SIGSTOP)
             holds_the_role.execute("ROLLBACK")
             removal.join()
-            assert not look(LIVING, oid)
+            with roles.connector.reach(inside.instance_id) as directory:  # type: ignore[attr-defined]
+                assert bool(errors) == bool(directory.find(inside)) == bool(look(LIVING, oid)) == stubborn
+            if stubborn:
+                os.kill(session.info.backend_pid, signal.SIGCONT)
+            roles.connector.remove(inside)
             with pytest.raises(psycopg.OperationalError):
                 session.execute("SELECT 1")
+    assert not look(LIVING, oid)
     assert not roles.connector.exists(inside)
 
 
@@ -163,26 +174,3 @@ def test_p11_a_login_that_takes_for_ever_keeps_the_removal_waiting(
     server().run(f"SELECT pg_terminate_backend({pid}, 5000)")
     person.join()
     roles.connector.remove(inside)
-
-
-def test_p1_a_session_of_a_dropped_role_that_will_not_end_is_still_the_account(
-    roles: Roles, inside: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The server no longer knows the role; we do, until its last session is gone."""
-    monkeypatch.setattr("instances.connectors.postgresql.sessions.PATIENCE", 0.2)
-    oid = oid_of(inside)
-    with closing(entered(inside, SECRET)) as session:
-        with roles.connector.reach(inside.instance_id) as directory:  # type: ignore[attr-defined]
-            (entry,) = directory.find(inside)
-            directory._dropped[oid] = entry
-        server().run(f'DROP ROLE "{inside.name}"')
-        os.kill(session.info.backend_pid, signal.SIGSTOP)
-        try:
-            assert roles.connector.exists(inside)
-            with pytest.raises(ConnectorError, match="1 are still there"):
-                roles.connector.remove(inside)
-        finally:
-            os.kill(session.info.backend_pid, signal.SIGCONT)
-        roles.connector.remove(inside)
-        assert not look(LIVING, oid)
-    assert not roles.connector.exists(inside)
