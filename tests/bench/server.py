@@ -19,6 +19,8 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from sqlalchemy import select
+
 from instances.models import VirtualInstance
 from tempadmin.accounts import factors, sessions
 from tempadmin.accounts.models import OMNIADMIN, User
@@ -92,26 +94,31 @@ def prepare(settings: Settings, *, operators: int) -> list[str]:
     """
     with _context(settings):
         upgrade_database()
-        runtime, cookies = current_runtime(), []
-        now = runtime.now()
+        now = current_runtime().now()
         with transaction() as session:
             home = VirtualInstance(web_id="operator", name="Operator", is_default=True, created_at=now)
             acme = VirtualInstance(web_id="acme", name="Acme", virtual_hostname="acme.localhost", created_at=now)
             session.add_all([home, acme])
             session.flush()
-            for number in range(operators):
-                address = f"op{number}@o.example"
-                user = User(instance_id=home.id, role=OMNIADMIN, email=address, full_name="Op", created_at=now)
-                session.add(user)
-                session.flush()
-                factors.enrol(user_id=user.id, seed=SEED, step=0, now=now, runtime=runtime)
-                actor = Actor(id=user.id, name="Op")
-                cookies.append(
-                    sessions.open_session(
-                        user=user, actor=actor, now=now, lifetime=DAY, idle=DAY, mfa_at=now, runtime=runtime
-                    )
-                )
-    return cookies
+            return [_add_operator(f"op{number}@o.example", home.id) for number in range(operators)]
+
+
+def add_operator(settings: Settings, address: str) -> str:
+    """Add one more to an installation of people; return a session cookie."""
+    with _context(settings), transaction() as session:
+        home = session.scalars(select(VirtualInstance.id).where(VirtualInstance.is_default)).one()
+        return _add_operator(address, home)
+
+
+def _add_operator(address: str, home: int) -> str:
+    runtime = current_runtime()
+    now = runtime.now()
+    user = User(instance_id=home, role=OMNIADMIN, email=address, full_name="Op", created_at=now)
+    db.session.add(user)
+    db.session.flush()
+    factors.enrol(user_id=user.id, seed=SEED, step=0, now=now, runtime=runtime)
+    actor = Actor(id=user.id, name="Op")
+    return sessions.open_session(user=user, actor=actor, now=now, lifetime=DAY, idle=DAY, mfa_at=now, runtime=runtime)
 
 
 def add_customers(settings: Settings, numbers: range) -> None:

@@ -10,15 +10,27 @@ from contextlib import suppress
 from pathlib import Path
 
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ENDED = "== the shell has ended =="
+HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
 
 
 def blocks(guide: Path, instead: dict[str, str]) -> list[str]:
     """The commands of a guide; of its ports each stands for a free one of this machine."""
+    return BLOCK.findall(_with_ports(guide, instead))
+
+
+def sections(guide: Path, instead: dict[str, str]) -> dict[str, list[str]]:
+    """The commands of a guide below each of its headings."""
+    _, *parts = HEADING.split(_with_ports(guide, instead))
+    return {heading: BLOCK.findall(text) for heading, text in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def _with_ports(guide: Path, instead: dict[str, str]) -> str:
     text = guide.read_text("utf-8")
     for theirs, ours in instead.items():
         assert re.search(rf"\b{theirs}\b", text), theirs
         text = re.sub(rf"\b{theirs}\b", ours, text)
-    return BLOCK.findall(text)
+    return text
 
 
 class Shell:
@@ -36,6 +48,9 @@ class Shell:
             start_new_session=True,
             text=True,
         )
+        assert self._process.stdin is not None
+        # What it started may outlive it and keep its output open: so it says itself that it ends.
+        self._process.stdin.write(f"trap 'echo \"{ENDED}\"' EXIT\n")
 
     def paste(self, block: str) -> str:
         """Run a block to its end; return what it said."""
@@ -49,6 +64,8 @@ class Shell:
             if line.strip() == mark:
                 self.said += said
                 return said
+            if line.strip() == ENDED:
+                break
             said += line
         raise AssertionError(f"the block failed:\n{block}\nit said:\n{said}\n{self._logs()}")
 

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
-from tempadmin.accounts.totp import code_at
-from tempadmin.clock import SystemClock
 from tests import postgresql
-from tests.bench.client import Client
 from tests.bench.server import free_port
+from tests.guide.newcomer import Newcomer
 from tests.guide.pasting import Shell, blocks
 from tests.tickets.servers import wait_for
-from tests.world import PASSWORD, link_in, plain
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs/several-machines.md"
 PROGRAM = f'#!/bin/sh\nexec "{sys.executable}" -c "from tempadmin.cli import main; main()" "$@"\n'
 GONE = "SELECT state, (SELECT count(*) FROM users WHERE kind = 'temporary') FROM access_requests"
-REASON = {"reason": "The start page shows an empty banner.", "duration": "3600"}
 
 
 @pytest.fixture
@@ -60,55 +52,6 @@ def shell(tmp_path: Path, cluster: postgresql.Cluster) -> Iterator[Shell]:
     cluster.run("DROP ROLE IF EXISTS tempadmin")
 
 
-class Newcomer:
-    """Somebody with a browser and an authenticator, who has the link that was printed."""
-
-    def __init__(self, port: str, shell: Shell) -> None:
-        self.console, self.acme = f"http://localhost:{port}", f"http://acme.localhost:{port}"
-        self.shell, self.client, self.seed = shell, Client(int(port), {}), ""
-
-    def code(self, steps_ago: int = 0) -> str:
-        """What the device shows, or showed; not in the last moments of a step, which may be over on arrival."""
-        wait_for(lambda: SystemClock().now().timestamp() % 30 < 25, 10)
-        now = SystemClock().now()
-        return code_at(self.seed, now.fromtimestamp(now.timestamp() - 30 * steps_ago, now.tzinfo))
-
-    def enrol(self) -> None:
-        link = re.search(rf"{self.console}/welcome\?key=[\w.-]+", self.shell.said)
-        assert link is not None, self.shell.said
-        self.client.send("GET", link[0])
-        self.seed = re.sub(r"\s", "", self._found(r'id="secret">([A-Z2-7 ]+)<'))
-        sealed = self._found(r'name="sealed"[^>]*value="([^"]+)"')
-        # A code works once: the one before for this, so that the present one can sign in.
-        form = {"password": PASSWORD, "password_again": PASSWORD, "sealed": sealed, "code": self.code(steps_ago=1)}
-        self.client.send("POST", link[0], form)
-
-    def sign_in(self) -> None:
-        self.client.send("GET", f"{self.console}/login")
-        there = self.client.send("POST", f"{self.console}/login", {"email": "you@example.com", "password": PASSWORD})
-        assert self.client.send("POST", there, {"code": self.code()}).endswith("/")
-
-    def enter(self) -> None:
-        form = f"{self.console}/instances/acme/request-access"
-        self.client.send("GET", form)
-        self.client.send("POST", form, REASON)
-        newest = max((self.shell.folder / "mail").glob("*.eml"))
-        mail = email.message_from_bytes(newest.read_bytes(), policy=email.policy.default)
-        confirmation = link_in(plain(mail))
-        self.client.send("GET", confirmation)
-        self.client.send("POST", confirmation, {"code": self.code()})
-        inside = self.client.send("GET", self._found(rf"({self.acme}/login/ticket\?key=[\w.-]+)"))
-        assert inside == f"{self.acme}/"
-
-    def leave(self) -> None:
-        self.client.send("POST", f"{self.acme}/support-session/leave", {})
-
-    def _found(self, pattern: str) -> str:
-        found = re.search(pattern, self.client.body)
-        assert found is not None, self.client.body
-        return found[1]
-
-
 @pytest.mark.postgresql
 @pytest.mark.timeout(400)
 def test_p1_p14_the_guide_works_word_for_word(shell: Shell, ports: dict[str, str]) -> None:
@@ -116,16 +59,15 @@ def test_p1_p14_the_guide_works_word_for_word(shell: Shell, ports: dict[str, str
     database, settings, first, start, up, nginx, well, web_dies, leader_dies, end = blocks(GUIDE, ports)
     for block in (database, settings, first, start, up, nginx):
         shell.paste(block)
-    visitor = Newcomer(ports["8080"], shell)
-    with closing(visitor.client):
+    with Newcomer(ports["8080"], shell) as visitor:
         visitor.enrol()
         shell.paste(well)
         visitor.sign_in()
         shell.paste("tempadmin doctor --data b")  # all is well now, says the guide
         assert shell.paste(web_dies).count("ready") == 4
         shell.paste(leader_dies)
-        visitor.enter()
-        visitor.leave()
+        assert visitor.enter("acme") == f"http://acme.localhost:{ports['8080']}/"
+        visitor.post("/support-session/leave")
     url = f"postgresql+psycopg://tempadmin:change-me@127.0.0.1:{ports['5432']}/tempadmin"
     engine = create_engine(url)
     with engine.connect() as connection:
