@@ -31,6 +31,7 @@ from tickets import (
 )
 from tickets.provider import backchannel
 from tickets.provider import console as provider_console
+from tickets.provider import doctor as provider_doctor
 from tickets.provider import jobs as provider_jobs
 from tickets.provider import web as provider
 
@@ -47,6 +48,7 @@ def init_app(app: Flask) -> None:
     portal.init_app(app)
     provider.init_app(app)
     provider_console.init_app(app)
+    provider_doctor.init_app(app)
     support_pages.init_app(app)
     support_session.init_app(app)
     banners.init_app(app)

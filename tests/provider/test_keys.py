@@ -12,14 +12,15 @@ from tempadmin.audit.log import SERVICE
 from tempadmin.audit.models import AuditEvent
 from tempadmin.cli import build as build_command
 from tempadmin.db import db, transaction
+from tempadmin.doctor.findings import Level
 from tempadmin.errors import Conflict
 from tempadmin.jobs import jobs
 from tempadmin.keys import Unsealable
 from tests.conftest import Build
 from tests.provider.product import Product, connected
 from tests.world import KEYS, World
-from tickets.provider import keys
-from tickets.provider.models import OidcKey, OidcLogin
+from tickets.provider import doctor, keys
+from tickets.provider.models import OidcClient, OidcKey, OidcLogin
 
 pytestmark = pytest.mark.only_sqlite
 
@@ -147,3 +148,17 @@ def test_s15_a_secret_key_that_was_taken_away_signs_nothing(build: Build) -> Non
     assert (answer.status_code, answer.json()["error"]) == (500, "server_error")
     assert "nseal" not in answer.text
     assert "id_token" in connected(build(secret_keys=("n" * 32, *KEYS))).tokens()
+
+
+def test_the_doctor_names_what_lets_nobody_in(build: Build) -> None:
+    """A key that does not open, a client that cannot be read, no key at all; each with what to do."""
+    world = connected(build()).world
+    (fine,) = doctor.look(world.runtime)
+    assert (fine.level, fine.message) == (Level.OK, "1 products are registered; 1 signing keys open")
+    (shut,) = doctor.look(build(secret_keys=("n" * 32,)).runtime)
+    assert "does not open" in shut.message
+    assert "oidc rotate --now" in (shut.advice or "")
+    with transaction() as session:
+        session.scalars(select(OidcClient)).one().groups = "nonsense"
+        session.delete(session.scalars(select(OidcKey)).one())
+    assert [one.level for one in doctor.look(world.runtime)] == [Level.ERROR, Level.ERROR]

@@ -34,6 +34,7 @@ CHECKS = [
     "connections",
     "scheduler",
     "jobs",
+    "openid",
     "access",
     "directories",
 ]

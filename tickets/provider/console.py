@@ -82,7 +82,7 @@ def show(web_id: str) -> str | tuple[str, int]:
         secret = _register(instance, **typed)
     except Invalid as error:
         errors = form[error.field].errors if error.field in form else form.form_errors
-        errors.append(error.message)
+        errors.append(error.message.removeprefix(f"{error.field}: ").capitalize())
         return _page(instance, form), 400
     except Conflict as error:
         form.form_errors.append(error.message)

@@ -23,10 +23,9 @@ from tempadmin.errors import Conflict, Unavailable
 from tempadmin.runtime import Runtime
 from tempadmin.web import words
 from tempadmin.web.context import instance_source
-from tickets.provider.models import OidcClient, OidcKey, OidcLogin
+from tickets.provider.models import KEY_PURPOSE, OidcClient, OidcKey, OidcLogin
 
 ALGORITHM, BITS = "RS256", 2048
-PURPOSE = "oidc.key"
 PUBLISHED_BEFORE = timedelta(days=1)
 SIGNS_FOR = timedelta(days=90)
 GRACE = timedelta(hours=1)
@@ -38,7 +37,7 @@ def sign(claims: Mapping[str, Any], *, now: datetime, runtime: Runtime, typ: str
     row = _signing(now)
     if row is None:
         raise Unavailable("There is no signing key yet. Run: tempadmin oidc rotate")
-    private = json.loads(runtime.keys.unseal(PURPOSE, row.sealed_private, owner=row.kid))
+    private = json.loads(runtime.keys.unseal(KEY_PURPOSE, row.sealed_private, owner=row.kid))
     header = {"alg": ALGORITHM, "kid": row.kid, "typ": typ}
     return jwt.encode(header, dict(claims), RSAKey.import_key(private), algorithms=[ALGORITHM]), row.kid
 
@@ -150,7 +149,7 @@ def _made(runtime: Runtime) -> OidcKey:
     kid, private = str(key.kid), json.dumps(key.as_dict(private=True))
     return OidcKey(
         kid=kid,
-        sealed_private=runtime.keys.seal(PURPOSE, private.encode(), owner=kid),
+        sealed_private=runtime.keys.seal(KEY_PURPOSE, private.encode(), owner=kid),
         public=json.dumps(key.as_dict(private=False)),
     )
 

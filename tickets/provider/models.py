@@ -10,6 +10,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from tempadmin.db import Base, UtcDateTime
 
 LONGEST_URI = 500
+KEY_PURPOSE = "oidc.key"
+"""For what the private halves are sealed."""
 
 
 class OidcClient(Base):
