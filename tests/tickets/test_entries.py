@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from instances.connectors import registry
 from instances.connectors.base import ConnectorError, Entry
@@ -18,7 +18,7 @@ from tests.tickets.asked import change
 from tests.tickets.scenes import Scene, bring, new_scene
 from tests.tickets.vault import Vault, put_in, raising, scene_with
 from tests.world import CONSOLE, World
-from tickets.models import AccessRequest
+from tickets.models import LOGIN, AccessRequest, Ticket
 from tickets.provider.models import OidcClient
 from tickets.provider.register import Product, register
 from tickets.states import State
@@ -118,6 +118,8 @@ def test_s36_an_entry_that_cannot_be_read_lets_nobody_in(world: World, vault: Va
     browser = scene.browser(world)
     assert browser.get(scene.link, follow=True).status_code == 403
     assert world.request(scene.request_id).state == State.READY
+    login = select(Ticket).where(Ticket.request_id == scene.request_id, Ticket.purpose == LOGIN)
+    assert db.session.scalars(login).one().code_digest is None
     assert browser.get(scene.page).status_code == 200
 
 

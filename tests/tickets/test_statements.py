@@ -46,14 +46,14 @@ def test_a_page_as_temporary_administrator_costs_at_most_seven_statements(
 
 
 def test_the_list_of_instances_costs_the_same_however_many_there_are(ada: Browser, world: World) -> None:
-    """No statement per row: neither for their policies, nor for what goes on there."""
+    """No statement per row: neither for their policies and products, nor for what goes on there."""
     ada.get(CONSOLE + "/instances")
     few = cost(world, lambda: ada.get(CONSOLE + "/instances"))
     for number in range(5):
         world.instance(f"c{number}")
         if number < 3:
             world.ask(ada, f"c{number}")
-    assert cost(world, lambda: ada.get(CONSOLE + "/instances")) == few <= 4
+    assert cost(world, lambda: ada.get(CONSOLE + "/instances")) == few <= 5
     assert ada.text.count("Ada Brandt on the way") == 3
 
 
