@@ -181,7 +181,7 @@ def binds(where: Server, dn: str, password: str) -> bool:
 
     try:
         where.signed_in(dn, password).unbind_s()
-    except (ldap.INVALID_CREDENTIALS, ldap.INAPPROPRIATE_AUTH):
+    except (ldap.INVALID_CREDENTIALS, ldap.INAPPROPRIATE_AUTH, ldap.UNWILLING_TO_PERFORM):
         return False
     return True
 
