@@ -99,6 +99,8 @@ class _DrillDirectory(Directory):
         if fault is Fault.DIES_HALF_WAY:
             raise ConnectorError("the connection broke before the account was let in")
         self._change(fault, entry, active=True)
+        if self.lets_in(account, entry) is False:
+            raise ConnectorError("the directory says that it let the account in, and it did not")
         self._err_afterwards(fault)
 
     def disable(self, account: Account, entry: Found) -> None:
