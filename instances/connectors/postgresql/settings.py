@@ -6,10 +6,9 @@ import ipaddress
 from typing import Final, Literal, Self
 
 from cryptography import x509
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from instances.connectors.settings import ConnectorSettings, place
+from instances.connectors.settings import ConnectorSettings, place, refuse
 
 LONGEST_NAME = 63
 """Bytes; PostgreSQL cuts what is longer, and says so in a notice only."""
@@ -103,13 +102,13 @@ class PostgresqlSettings(ConnectorSettings):
     @model_validator(mode="after")
     def _all_together(self) -> Self:
         if self.sslmode == DISABLE and not self.is_near:
-            _refuse("sslmode", "without TLS only this machine's own addresses or a Unix socket can be reached")
+            refuse("sslmode", "without TLS only this machine's own addresses or a Unix socket can be reached")
         if self.sslmode == VERIFY_CA and self.ca_file is None:
-            _refuse("ca_file", "verify-ca needs the certificates to trust; what the system trusts is not enough for it")
+            refuse("ca_file", "verify-ca needs the certificates to trust; what the system trusts is not enough for it")
         if self.user in self.roles:
-            _refuse("roles", "the connector's own role cannot be granted: it may make roles itself")
+            refuse("roles", "the connector's own role cannot be granted: it may make roles itself")
         if self.user == self.reassign_to:
-            _refuse("reassign_to", "what runs with its owner's rights would run with the connector's own")
+            refuse("reassign_to", "what runs with its owner's rights would run with the connector's own")
         return self
 
     @property
@@ -132,9 +131,3 @@ def _identifier(value: str) -> str:
     if not value or "\0" in value or len(value.encode()) > LONGEST_NAME:
         raise ValueError(f"a name in PostgreSQL has 1 to {LONGEST_NAME} bytes")
     return value
-
-
-def _refuse(name: str, why: str) -> None:
-    """Say of one field what is wrong with all of them together."""
-    problem = InitErrorDetails(type=PydanticCustomError("settings", "{why}", {"why": why}), loc=(name,), input=None)
-    raise ValidationError.from_exception_data("PostgresqlSettings", [problem])

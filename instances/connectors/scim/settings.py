@@ -6,11 +6,10 @@ import re
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from instances.connectors.http import usable_ca, usable_url
-from instances.connectors.settings import ConnectorSettings, place
+from instances.connectors.settings import ConnectorSettings, place, refuse
 
 SENT_AS_IT_IS = re.compile(r"[!-~]+")
 """RFC 6750, RFC 6749: what a token or a client's secret consists of."""
@@ -84,14 +83,14 @@ class ScimSettings(ConnectorSettings):
         client = {"token_url": self.token_url, "client_id": self.client_id, "client_secret": self.client_secret}
         missing = [name for name, value in client.items() if value is None]
         if self.token is not None and len(missing) < len(client):
-            _refuse("token", "give the token, or token_url, client_id and client_secret; not both")
+            refuse("token", "give the token, or token_url, client_id and client_secret; not both")
         if self.token is None and missing:
             name = "token" if len(missing) == len(client) else missing[0]
-            _refuse(name, "give the token, or token_url, client_id and client_secret")
+            refuse(name, "give the token, or token_url, client_id and client_secret")
         if self.scope is not None and self.token is not None:
-            _refuse("scope", "a token that is given already has its scope")
+            refuse("scope", "a token that is given already has its scope")
         if (self.administrator_group is None) == (self.administrator_role is None):
-            _refuse("administrator_group", "give the administrators' group, or the administrator's role")
+            refuse("administrator_group", "give the administrators' group, or the administrator's role")
         return self
 
     def secrets(self) -> list[str]:
@@ -102,9 +101,3 @@ class ScimSettings(ConnectorSettings):
     def secret_setting(self) -> str:
         """Name the setting that proves who we are."""
         return "client_secret" if self.token is None else "token"
-
-
-def _refuse(name: str, why: str) -> None:
-    """Say of one field what is wrong with all of them together."""
-    problem = InitErrorDetails(type=PydanticCustomError("settings", "{why}", {"why": why}), loc=(name,), input=None)
-    raise ValidationError.from_exception_data("ScimSettings", [problem])
