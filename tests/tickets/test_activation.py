@@ -45,10 +45,10 @@ def opened(world: World, scene: Scene) -> AccessRequest:
 def test_p1_an_account_elsewhere_is_shut_until_the_link_is_opened(world: World, scene: Scene, vault: Vault) -> None:
     """Made, empowered, and of no use to anybody before; let in, until the access ends, in the request that redeems."""
     before = world.request(scene.request_id)
-    assert (is_open(before.account_name), vault.passwords, before.sealed_credential) == (False, {}, None)
+    assert (is_open(world, before.account_name), vault.passwords, before.sealed_credential) == (False, {}, None)
     request = opened(world, scene)
     assert request.state == State.ACTIVE
-    assert is_open(request.account_name)
+    assert is_open(world, request.account_name)
     assert vault.ends == {request.account_name: request.ends_at}
     assert (request.activated_at, request.next_attempt_at) == (world.clock.now(), None)
     assert (request.attempt_deadline, request.last_error) == (None, None)
@@ -76,7 +76,7 @@ def test_p11_what_fails_is_tried_again_with_growing_pauses(
     assert tries[0] < timedelta(seconds=7)
     assert max(tries) > timedelta(seconds=60)
     assert max(tries) <= timedelta(seconds=150)
-    assert is_open(request.account_name)
+    assert is_open(world, request.account_name)
     assert events(request.id).count("access.activation_failed") == 1  # the same again is no news
 
 
@@ -165,7 +165,7 @@ def test_p1_an_ended_request_keeps_no_password(world: World, scene: Scene, vault
     end_access(request_id=request.id, reason=EndReason.LOGOUT, actor=SERVICE, runtime=world.runtime)
     request = world.request(scene.request_id)
     assert (request.state, request.sealed_credential) == (State.ENDED, None)
-    assert not is_open(request.account_name)
+    assert not is_open(world, request.account_name)
     assert [step for step in vault.steps if step != "made_by"] == ["enable", "disable", "delete"]
 
 
@@ -180,7 +180,7 @@ def test_s15_a_password_that_was_tampered_with_lets_nobody_in(world: World, scen
     request = world.request(scene.request_id)
     assert (request.activated_at, request.next_attempt_at) == (None, None)
     assert "cannot be opened" in (request.last_error or "")
-    assert not is_open(request.account_name)
+    assert not is_open(world, request.account_name)
 
 
 @pytest.mark.only_sqlite
@@ -192,7 +192,7 @@ def test_no_password_is_made_where_none_is_wanted(world: World) -> None:
         bring(world, scene, State.READY)
         request = opened(world, scene)
         assert request.entry == entry
-        assert is_open(request.account_name)
+        assert is_open(world, request.account_name)
         assert (vault.passwords, request.sealed_credential) == ({}, None)
 
 

@@ -109,7 +109,11 @@ def test_p3_an_activation_that_lands_between_disable_and_delete_is_deleted_with_
         assert vault.steps[-2:] == ["disable", "delete"]
         assert called.result(PATIENCE) is False
     request = world.request(scene.request_id)
-    assert (is_open(request.account_name), request.sealed_credential, request.activated_at) == (False, None, None)
+    assert (is_open(world, request.account_name), request.sealed_credential, request.activated_at) == (
+        False,
+        None,
+        None,
+    )
     assert_nothing_left(world, scene)
 
 
@@ -151,7 +155,7 @@ def test_p4_an_access_at_its_time_limit_is_let_in_no_more(world: World, scene: S
     asked = vault.asked
     activate_due(world.runtime)
     assert vault.asked == asked
-    assert not is_open(request.account_name)
+    assert not is_open(world, request.account_name)
 
 
 def test_p1_a_permanent_error_of_a_late_attempt_frees_the_end(world: World, scene: Scene, vault: Vault) -> None:

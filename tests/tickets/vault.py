@@ -115,8 +115,18 @@ def scene_with(world: World, vault: Vault) -> Scene:
     return scene
 
 
-def is_open(account_name: str | None) -> bool:
+def is_there(world: World, account_name: str | None) -> bool:
+    """Tell whether an account is in the directory now; what timed out while it was deleted goes a little later."""
+    return _entry(world, account_name) is not None
+
+
+def is_open(world: World, account_name: str | None) -> bool:
     """Tell whether somebody gets in by an account there."""
-    db.session.rollback()
-    found = db.session.query(DrillAccount).filter_by(name=account_name).one_or_none()
+    found = _entry(world, account_name)
     return found is not None and found.active
+
+
+def _entry(world: World, account_name: str | None) -> DrillAccount | None:
+    db.session.rollback()
+    named = db.session.query(DrillAccount).filter_by(name=account_name).all()
+    return next((one for one in named if one.gone_at is None or world.clock.now() < one.gone_at), None)
