@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from flask import current_app
 from sqlalchemy import update
 
 from instances.connectors.drill import DRILL
@@ -24,14 +25,17 @@ def told(scene: Scene, connector: str | None = None) -> dict[str, str]:
         with transaction() as session:
             session.execute(update(VirtualInstance).values(connector=connector))
     db.session.rollback()
-    return {fact.label: fact.text for fact in facts(db.session.get_one(VirtualInstance, scene.instance_id))}
+    instance = db.session.get_one(VirtualInstance, scene.instance_id)
+    with current_app.test_request_context("http://localhost:8000/"):
+        return {fact.label: fact.text for fact in facts(instance)}
 
 
 def test_the_way_in_is_said(world: World) -> None:
     """By the panel, by a password, by the product; or that nobody could get in, and what to do."""
     put_up(world.app)
     scene = new_scene(world)
-    assert told(scene) == {"Entry": "by the one-time link, into its own control panel"}
+    way_in = {"Entry": "by the one-time link, into its own control panel", "OpenID client": "Register the product"}
+    assert told(scene) == way_in
     assert told(scene, CABINET)["Entry"] == "by a password that is shown once"
     assert told(scene, CABINET)["The whole way"] == f"is tried by: tempadmin instance check {scene.web_id}"
     assert told(scene, "scim")["Entry"].endswith(f"Register it with: tempadmin instance client {scene.web_id}")
