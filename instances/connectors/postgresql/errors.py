@@ -14,7 +14,9 @@ from instances.connectors.postgresql.settings import PostgresqlSettings
 
 LONGEST = 300
 
-GONE = frozenset({"42704"})
+PREFIX = re.compile(
+    r'^(connection (failed|is bad): )?(connection to server at "[^"]*"( \([^)]*\))?, port \d+ failed: )?'
+)
 PERMANENT = {
     "0LP01": "roles",
     "22023": None,
@@ -75,7 +77,8 @@ def of_asking(error: psycopg.Error, settings: PostgresqlSettings, *, what: str, 
 
 
 def _first(message: str) -> str:
-    return " ".join(message.strip().partition("\n")[0].split())
+    """Return the first line, without what only says again that there is no connection, and to where."""
+    return " ".join(PREFIX.sub("", message.strip().partition("\n")[0]).split())
 
 
 def _masked(message: str, settings: PostgresqlSettings) -> str:

@@ -7,6 +7,7 @@ it says.
 from __future__ import annotations
 
 import os
+import re
 import select
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
@@ -32,6 +33,9 @@ OPTIONS = {
     "client_min_messages": "error",
     "search_path": "",
 }
+
+SIMPLE = re.compile(r"[a-z_][a-z0-9_]*")
+"""Names that need no quotes, but for key words."""
 
 Statement = LiteralString | sql.SQL | sql.Composed
 Rows = list[tuple[Any, ...]]
@@ -133,6 +137,11 @@ def literal(value: object) -> sql.Literal:
 def named(*names: str) -> sql.Composed:
     """Return quoted names, separated by commas."""
     return sql.SQL(", ").join(sql.Identifier(name) for name in names)
+
+
+def written(name: str) -> str:
+    """Return a name as a person has to write it in a statement."""
+    return name if SIMPLE.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
 
 def same(oid: int, name: str) -> sql.Composable:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from psycopg import sql
 
 from instances.connectors.base import ConnectorError
-from instances.connectors.postgresql.line import Line, Rows, literal, named
+from instances.connectors.postgresql.line import Line, Rows, literal, named, written
 
 TOLD = 20
 """How many things are named at most."""
@@ -82,7 +82,7 @@ def hand_over(line: Line, name: str, prepared: Rows, places: Rows) -> None:
                 sql.SQL("REASSIGN OWNED BY {} TO {}").format(named(name), named(owner)),
                 sql.SQL("DROP OWNED BY {}").format(named(name)),
                 what=f"what the account has in database {place.database or line.to.database} could not be handed over",
-                grant=f"GRANT {owner} TO {line.to.user}, and GRANT CREATE on the schemas to {owner}",
+                grant=f"GRANT {written(owner)} TO {written(line.to.user)}, and CREATE ON SCHEMA … TO {written(owner)}",
             )
 
 

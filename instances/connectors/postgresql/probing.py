@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pydantic import SecretStr
 
 from instances.connectors.base import ConnectorError
-from instances.connectors.postgresql.line import Line
+from instances.connectors.postgresql.line import Line, written
 
 OLDEST = 140_000
 SETS_ITS_OWN_RULES = 160_000
@@ -48,12 +48,12 @@ def probe(line: Line) -> Iterator[str]:
         raise ConnectorError("the server is a standby, which takes no changes", permanent=True, setting="host")
     yield f"It is PostgreSQL {version // 10_000}.{version % 10_000}, and takes changes."
     if not superuser and not creates:
-        message = f"{user} may not make roles: ALTER ROLE {user} CREATEROLE"
+        message = f"{user} may not make roles: ALTER ROLE {written(user)} CREATEROLE"
         raise ConnectorError(message, permanent=True, setting="user")
     yield f"{user} may make roles."
     if not superuser and not signals:
         # A member of a role may end its sessions, but of one that was dropped nobody is a member.
-        message = f"{user} may not end sessions: GRANT pg_signal_backend TO {user}"
+        message = f"{user} may not end sessions: GRANT pg_signal_backend TO {written(user)}"
         raise ConnectorError(message, permanent=True, setting="user")
     yield f"{user} may end sessions."
     for name in line.to.roles:
@@ -95,7 +95,7 @@ def _may_be_granted(line: Line, name: str, *, superuser: bool) -> None:
         raise ConnectorError(message, permanent=True, setting="roles")
     if not may_grant and not superuser and line.info.server_version >= SETS_ITS_OWN_RULES:
         user = line.to.user
-        message = f"{user} may not grant {name}: GRANT {name} TO {user} WITH ADMIN OPTION"
+        message = f"{user} may not grant {name}: GRANT {written(name)} TO {written(user)} WITH ADMIN OPTION"
         raise ConnectorError(message, permanent=True, setting="roles")
 
 
@@ -106,7 +106,7 @@ def _may_own(line: Line, *, superuser: bool) -> None:
         message = f"{owner} may make roles: so could a function that an account leaves behind"
         raise ConnectorError(message, permanent=True, setting="reassign_to")
     if not may_hand_over and not superuser:
-        message = f"{user} may not hand over to {owner}: GRANT {owner} TO {user}"
+        message = f"{user} may not hand over to {owner}: GRANT {written(owner)} TO {written(user)}"
         raise ConnectorError(message, permanent=True, setting="reassign_to")
 
 

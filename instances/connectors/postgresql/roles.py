@@ -17,7 +17,7 @@ from sqlalchemy import select
 from instances.connectors import marker
 from instances.connectors.base import Account, ConnectorError, Found
 from instances.connectors.postgresql import owned, probing, sessions
-from instances.connectors.postgresql.line import Gone, Line, Rows, literal, named, refuse_long, same
+from instances.connectors.postgresql.line import Gone, Line, Rows, literal, named, refuse_long, same, written
 from instances.connectors.postgresql.scram import verifier
 from instances.connectors.remote import THERE_NO_MORE, Directory
 from instances.models import Connection
@@ -214,7 +214,7 @@ class Roles(Directory):
 
     @property
     def _needed(self) -> str:
-        user, roles = self._settings.user, ", ".join(self._settings.roles)
+        user, roles = written(self._settings.user), ", ".join(map(written, self._settings.roles))
         return f"the role {user} needs CREATEROLE, and ADMIN OPTION on {roles}"
 
 

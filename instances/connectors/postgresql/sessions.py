@@ -14,7 +14,7 @@ from time import monotonic
 from psycopg import sql
 
 from instances.connectors.base import ConnectorError
-from instances.connectors.postgresql.line import Line, Rows, literal
+from instances.connectors.postgresql.line import Line, Rows, literal, written
 
 PATIENCE = 2.0
 """Seconds in which a session ends that was told to."""
@@ -44,7 +44,7 @@ def told_to_end(oid: int) -> sql.Composable:
 
 def may(line: Line) -> str:
     """Say what to grant where sessions may not be ended."""
-    return f"GRANT pg_signal_backend TO {line.to.user}"
+    return f"GRANT pg_signal_backend TO {written(line.to.user)}"
 
 
 def end(line: Line, oid: int, *, opening: Iterable[int] = ()) -> None:

@@ -22,14 +22,17 @@ class PostgresqlSettings(ConnectorSettings):
     """Where the server is, who we are there, and what an administrator's role is granted."""
 
     host: str = place(title="Host", description="Its name or address, or the folder of its Unix socket.")
-    port: int = place(default=5432, ge=1, le=65535, title="Port")
+    port: int = place(default=5432, ge=1, le=65535, title="Port", description="Of the server itself, not of a pooler.")
     database: str = place(default="postgres", title="Database", description="Where the connector itself connects to.")
     user: str = Field(title="Role of the connector", description="It has CREATEROLE and may grant the roles below.")
     password: SecretStr | None = Field(
         None, title="Password", description="Empty where the server asks for none (a Unix socket with peer)."
     )
     roles: tuple[str, ...] = Field(
-        min_length=1, max_length=20, title="Granted roles", description="What makes an account an administrator's."
+        min_length=1,
+        max_length=20,
+        title="Granted roles",
+        description="What makes an account an administrator's; several with commas between.",
     )
     reassign_to: str = Field(
         title="New owner",
