@@ -7,6 +7,7 @@ directory that does not answer holds up nothing else.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,9 +20,10 @@ from tempadmin.db import db, transaction
 from tempadmin.runtime import Runtime
 from tickets import astray, directories, reconcile
 from tickets.expire import end_if_over, why_over
+from tickets.lanes import Place, side_by_side
 from tickets.machine import locked
 from tickets.models import AccessRequest
-from tickets.removal import deprovision
+from tickets.removal import deprovision, is_elsewhere
 from tickets.states import State
 
 ONLY_TOLD = frozenset({"unproven", "silent"})
@@ -41,6 +43,8 @@ class Remnant:
     ``gone`` (a request without its account), ``session``, ``ticket``, ``unproven`` and ``silent`` (only told of)."""
     act: Callable[[Runtime], bool] | None = None
     """Mends it and tells whether that is done; ``None`` where nobody should."""
+    place: Place | None = None
+    """Whose directory is asked for that; ``None`` where nobody is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +75,13 @@ def find_leftovers(*, min_age: timedelta, runtime: Runtime) -> Iterator[Remnant]
 
 
 def sweep(*, min_age: timedelta, runtime: Runtime) -> Swept:
-    """Mend what can be mended; one that fails keeps none of the others."""
+    """Mend what can be mended; one that fails keeps none of the others, and a place that hangs no other place."""
     found = list(find_leftovers(min_age=min_age, runtime=runtime))
-    gone = sum(_act(remnant, runtime) for remnant in found)
+    lanes: dict[Place | None, list[Remnant]] = defaultdict(list)
+    for remnant in found:
+        lanes[remnant.place if remnant.place and is_elsewhere(remnant.place[0]) else None].append(remnant)
+    gone = sum(_act(remnant, runtime) for remnant in lanes.pop(None, []))
+    gone += sum(side_by_side(lanes.values(), lambda lane: sum(_act(remnant, runtime) for remnant in lane)))
     told = tuple(f"{one.account_name}: {one.why}" for one in found if one.kind in ONLY_TOLD)
     return Swept(gone=gone, found=len(found) - len(told), told=told)
 
@@ -122,7 +130,8 @@ def _orphans(before: datetime) -> Iterator[Remnant]:
             def act(runtime: Runtime, user_id: int = user_id, why: str = why) -> bool:
                 return reconcile.remove_account(user_id=user_id, why=why, runtime=runtime)
 
-            yield Remnant(account_name=name, since=user.created_at, why=why, kind="orphan", act=act)
+            place = None if request is None else (request.connector, request.instance_id)
+            yield Remnant(account_name=name, since=user.created_at, why=why, kind="orphan", act=act, place=place)
 
 
 def _without_a_request() -> Iterator[Remnant]:
@@ -179,7 +188,8 @@ def _stray(stray: directories.Stray, kind: str) -> Remnant:
         return True
 
     name = f"{stray.name} at {stray.place.instance_name}"
-    return Remnant(account_name=name, since=stray.since, why=stray.why, kind=kind, act=act)
+    place = stray.place.connector, stray.place.instance_id
+    return Remnant(account_name=name, since=stray.since, why=stray.why, kind=kind, act=act, place=place)
 
 
 def _end(*, request_id: int, runtime: Runtime) -> bool:
@@ -208,4 +218,5 @@ def _remnant(request: AccessRequest, since: datetime, why: str, kind: str, use_c
         why=why,
         kind=kind,
         act=lambda runtime: use_case(request_id=request_id, runtime=runtime),
+        place=(request.connector, request.instance_id),
     )

@@ -23,7 +23,7 @@ import httpx
 
 from instances.connectors import wording
 from instances.connectors.base import ConnectorError
-from instances.connectors.wire import Allowance, Backend, TooMuch
+from instances.connectors.wire import Allowance, Backend, Elsewhere, TooMuch
 
 MOST_BYTES = 1024 * 1024
 MOST_OF_HEADERS = 128 * 1024
@@ -116,7 +116,7 @@ class _Guarded(httpx.BaseTransport):
             context = trusting(ca_pem) if url.scheme == "https" else None
         except ValueError as error:
             raise ConnectorError(str(error), permanent=True, setting="ca_file") from None
-        backend = Backend(self._allowance)
+        backend = Backend(self._allowance, only_here=context is None)
         self._pool = httpcore.ConnectionPool(ssl_context=context, max_connections=1, network_backend=backend)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -152,6 +152,9 @@ class _Guarded(httpx.BaseTransport):
             yield
         except TooMuch:
             raise ConnectorError(f"{tried}: the answer is longer than {MOST_BYTES // 1024} KiB") from None
+        except Elsewhere:
+            what = "http:// is taken on this very machine alone, and this name leads elsewhere"
+            raise ConnectorError(f"{tried}: {what}; nothing was sent", permanent=True, setting="url") from None
         except zlib.error:
             raise ConnectorError(f"{tried}: the answer is compressed in a way that nobody asked for") from None
         except TimeoutError:

@@ -12,6 +12,7 @@ import ssl
 import threading
 from collections.abc import Iterable
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Any
 
 import httpcore
@@ -24,6 +25,10 @@ Address = tuple[int, tuple[Any, ...]]
 
 class TooMuch(Exception):
     """More came in than any honest answer is long."""
+
+
+class Elsewhere(Exception):
+    """A name that has to lead to this machine leads to another."""
 
 
 class Allowance:
@@ -60,10 +65,10 @@ class Allowance:
 
 
 class Backend(httpcore.NetworkBackend):
-    """Makes connections that all live on one allowance."""
+    """Makes connections that all live on one allowance; some only to this very machine."""
 
-    def __init__(self, allowance: Allowance) -> None:
-        self._allowance = allowance
+    def __init__(self, allowance: Allowance, *, only_here: bool) -> None:
+        self._allowance, self._only_here = allowance, only_here
 
     def connect_tcp(
         self,
@@ -74,7 +79,7 @@ class Backend(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         """Connect to the first address of a name that answers."""
-        return _Stream(connected(host, port, self._allowance), self._allowance)
+        return _Stream(connected(host, port, self._allowance, only_here=self._only_here), self._allowance)
 
 
 class _Stream(httpcore.NetworkStream):
@@ -113,14 +118,25 @@ class _Stream(httpcore.NetworkStream):
         if info == "ssl_object":
             return self._sock if isinstance(self._sock, ssl.SSLSocket) else None
         if info == "is_readable":  # an idle connection with something to say was closed, or is out of step
-            return bool(select.select([self._sock], [], [], 0)[0])
+            waiting = select.poll()  # and not select(), which knows the first 1,024 files alone
+            waiting.register(self._sock, select.POLLIN)
+            return bool(waiting.poll(0))
         return None
 
 
-def connected(host: str, port: int, allowance: Allowance) -> socket.socket:
-    """Connect to the first address of a name that answers; raises ``OSError``, ``TimeoutError`` among them."""
+def connected(host: str, port: int, allowance: Allowance, *, only_here: bool = False) -> socket.socket:
+    """Connect to the first address of a name that answers; raises ``OSError``, ``TimeoutError`` among them.
+
+    Parameters
+    ----------
+    only_here
+        Raise ``Elsewhere`` when the name leads to any other machine.
+    """
     failed: OSError = TimeoutError()
-    for family, address in _addresses(host, port, allowance.seconds_left()):
+    addresses = _addresses(host, port, allowance.seconds_left())
+    if only_here and not all(ip_address(address[0]).is_loopback for _, address in addresses):
+        raise Elsewhere
+    for family, address in addresses:
         try:
             return _connected(family, address, allowance)
         except OSError as error:  # its time is up, or the next address may answer

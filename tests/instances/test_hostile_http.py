@@ -220,6 +220,21 @@ def test_an_address_that_cannot_be_trusted_is_refused(url: str) -> None:
     assert (error.permanent, error.setting) == (True, "url")
 
 
+def test_a_name_that_resolves_never_or_elsewhere_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's look-up knows no time-out, so it is left behind; a local name that leads away gets nothing."""
+    over = threading.Event()
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "getaddrinfo", lambda *_args, **_more: over.wait(20) and [])
+        assert "no whole answer within 0.6 s" in str(error_of(lambda: ask("https://product.example")))
+        over.set()
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 80))]
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "getaddrinfo", lambda *_args, **_more: found)
+        error = error_of(lambda: ask("http://product.localhost"))
+    assert "this name leads elsewhere; nothing was sent" in str(error)
+    assert (error.permanent, error.setting) == (True, "url")
+
+
 def test_what_cannot_be_sent_or_trusted_is_a_setting_to_mend() -> None:
     """A token that no header can carry, and certificates that are none, are errors in words and not tracebacks."""
     for token in ("schlüssel", "a\nb"):

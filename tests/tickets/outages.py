@@ -30,6 +30,8 @@ class Hanging(LocalConnector):
 
     batch = 1
     elsewhere = True
+    reads = False
+    """Whether it lists what it has also while it hangs."""
 
     def __init__(self) -> None:
         self.go, self.hanging, self.both = Event(), set[int](), False
@@ -45,6 +47,8 @@ class Hanging(LocalConnector):
             super().create(account, still_wanted=still_wanted)
 
     def listed(self, instance_id: int) -> Iterator[Found]:
+        if self.reads:
+            return
         with self._called(instance_id):
             yield from ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from threading import Event
 
 import pytest
@@ -22,6 +23,7 @@ from tickets.expire import retry_due
 from tickets.lanes import LANES
 from tickets.models import AccessRequest
 from tickets.states import State
+from tickets.sweep import Swept, sweep
 
 
 def test_p11_three_hanging_products_of_thirty_keep_no_other_account(world: World) -> None:
@@ -156,3 +158,19 @@ def test_p11_ends_of_many_accesses_cost_a_page_one_slow_directory_at_most(world:
     assert [len(one.left) for one in slow] == [1, 0]
     assert 4 < slow[0].left[0] <= 5
     assert states(ids) == {ids[0]: State.ENDED, ids[1]: State.ENDED, ids[2]: State.ENDING}
+
+
+@pytest.mark.only_sqlite
+def test_p11_the_clean_up_mends_other_places_while_one_hangs(world: World) -> None:
+    """Removals that nobody went on with, at a product that hangs and at others: those are gone meanwhile."""
+    far, instances = far_instances(world, 4)
+    ids = ending(world, instances, people=2)
+    far.hanging, far.reads = {instances[0]}, True
+    with meanwhile(world, lambda: sweep(min_age=timedelta(0), runtime=world.runtime)) as said:
+        come_true(lambda: instances[0] in far.under_way)
+        others = [one for one in ids if world.request(one).instance_id != instances[0]]
+        come_true(lambda: set(states(others).values()) == {State.ENDED})
+    (swept,) = said
+    assert isinstance(swept, Swept)
+    assert swept.found - swept.gone == 2
+    assert not far.both
