@@ -26,8 +26,7 @@ DEFAULT_ENTRY = """\
 objectClass: inetOrgPerson
 cn: {name}
 sn: {name}
-mail: {email}
-"""
+mail: {email}"""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Changes = dict[str, list[str]]
