@@ -193,3 +193,16 @@ def test_the_list_of_instances_leads_to_each_connection(ada: Browser) -> None:
     """A row action, as the others are."""
     ada.get("/instances")
     assert ada.get(ada.link(r"/instances/birch-health/connection")).status_code == 200
+
+
+def test_a_connector_that_is_not_installed_is_said(world: World, ada: Browser) -> None:
+    """The page of such an instance stands, and the way to another connector is open."""
+    world.instance("cedar", connector="nonsense")
+    page = "/instances/cedar/connection"
+    assert ada.get(page).status_code == 200
+    assert "there is no connector 'nonsense'" in ada.text
+    assert ada.post(page).status_code == 400
+    assert ada.post(f"{page}/check").status_code == 200
+    assert "It failed: there is no connector 'nonsense'" in ada.text
+    ada.get(f"{page}?connector={CABINET}")
+    assert ada.post(f"{page}?connector={CABINET}", TYPED).status_code == 200

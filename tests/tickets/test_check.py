@@ -109,6 +109,14 @@ def test_p12_a_step_that_fails_names_its_setting_and_no_secret(
     assert (there(world), noted()) == ([], [])
 
 
+def test_a_password_that_still_works_is_told(world: World, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory may say that an account is shut, and let people in by its password all the same."""
+    monkeypatch.setattr(Drawer, "disable", Drawer.__mro__[1].disable)  # type: ignore[attr-defined]
+    (wrong,) = [step for step in walked(world, scene) if step.error is not None]
+    assert (wrong.what, wrong.error) == ("shut it again", "somebody still gets in by its password")
+    assert (there(world), noted()) == ([], [])
+
+
 def test_what_is_not_reached_is_not_tried(world: World, scene: Scene, cabinet: Cabinet) -> None:
     """A token that is wrong ends the way at once, with what came back; nothing is noted."""
     cabinet.token = "another"
