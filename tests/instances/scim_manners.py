@@ -45,6 +45,18 @@ def has_no_filter(asked: Asked, serve: Serve) -> Said:
     return serve(asked) if "filter" not in asked.query else html(501)
 
 
+def finds_nobody(asked: Asked, serve: Serve) -> Said:
+    """An empty list for every filter."""
+    return Said(200).of({"Resources": [], "totalResults": 0}) if "filter" in asked.query else serve(asked)
+
+
+def finds_by_user_name_only(asked: Asked, serve: Serve) -> Said:
+    """An empty list for every filter by something else, as django-scim2 does; ids are not just any text."""
+    if asked.path.startswith("/Groups/Admin"):
+        return html(400)
+    return serve(asked) if asked.query.get("filter", "userName").startswith("userName") else finds_nobody(asked, serve)
+
+
 def filters_by_name_only(asked: Asked, serve: Serve) -> Said:
     return html(400) if "externalId" in asked.query.get("filter", "") else serve(asked)
 
@@ -196,6 +208,8 @@ HARMLESS: tuple[Manner, ...] = (
     ignores_filters,
     knows_no_filter,
     has_no_filter,
+    finds_nobody,
+    finds_by_user_name_only,
     filters_by_name_only,
     fails_on_count,
     fails_on_attributes,

@@ -15,7 +15,7 @@ from instances.connectors.settings import checked
 from instances.models import VirtualInstance
 from tests.instances.conftest import MakeTemporary
 from tests.instances.scim_directory import Scimmed, connect, settings_for
-from tests.instances.scim_manners import has_no_filter, ignores_filters, knows_nothing_of_itself
+from tests.instances.scim_manners import finds_nobody, has_no_filter, ignores_filters, knows_nothing_of_itself
 from tests.instances.scim_server import GROUP, Asked, Manner, Said, Serve, html
 from tests.world import World
 
@@ -76,8 +76,9 @@ def no_patch(asked: Asked, serve: Serve) -> Said:
 @pytest.mark.parametrize(
     ("manner", "told"),
     [
-        (ignores_filters, "the server ignores filters, so each look reads all 2"),
-        (has_no_filter, "the server knows no filters, so each look reads all 2"),
+        (ignores_filters, "searches of the server are no use, so each look reads all 2"),
+        (has_no_filter, "searches of the server are no use, so each look reads all 2"),
+        (finds_nobody, "searches of the server are no use, so each look reads all 2"),
         (knows_nothing_of_itself, "tells nothing of itself"),
     ],
 )

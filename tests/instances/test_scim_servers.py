@@ -13,6 +13,7 @@ from tests.instances.scim_directory import Scimmed
 from tests.instances.scim_manners import (
     HARMLESS,
     caps_pages,
+    finds_nobody,
     has_no_filter,
     ignores_filters,
     keeps_members,
@@ -65,7 +66,7 @@ def test_p1_an_account_lives_its_life_whatever_the_servers_manner(world: World, 
     assert set(scim.product.methods()) == {"GET", "POST", "PATCH", "DELETE"}
 
 
-@pytest.mark.parametrize("manner", [ignores_filters, has_no_filter, caps_pages], ids=_name)
+@pytest.mark.parametrize("manner", [ignores_filters, has_no_filter, finds_nobody, caps_pages], ids=_name)
 def test_p1_nobody_is_removed_in_place_of_an_account_that_is_gone(scim: Scimmed, manner: Manner) -> None:
     """A server that answers a search with everybody offers somebody to delete each time."""
     before, scim.product.manner = scim.product.users(), manner

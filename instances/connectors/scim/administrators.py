@@ -8,8 +8,8 @@ from typing import Any
 from scim2_models import Group, PatchOperation, User
 
 from instances.connectors.base import ConnectorError
-from instances.connectors.scim.listing import Listing
-from instances.connectors.scim.protocol import Answer, Scim, quoted, values_of
+from instances.connectors.scim.listing import UNKNOWN, Listing
+from instances.connectors.scim.protocol import Answer, Refused, Scim, quoted, values_of
 from instances.connectors.scim.settings import ScimSettings
 
 GROUP, ROLE = "administrator_group", "administrator_role"
@@ -68,19 +68,29 @@ class _Members(Administrators):
     def _group_id(self) -> str:
         """Return the group's id, by its exact display name or by itself."""
         if self._id is None:
-            groups = self._listing.search(Group, f"displayName eq {quoted(self._name)}")
-            if groups is None:
-                groups = self._listing.everything(Group)
-            named = [str(group["id"]) for group in groups if group["displayName"] == self._name]
+            groups = self._listing.search(Group, f"displayName eq {quoted(self._name)}") or []
+            named = self._of_that_name(groups)
+            if not named and self._is_id():
+                named = [self._name]
+            named = named or self._of_that_name(self._listing.everything(Group))  # a search may know no display names
             if len(named) > 1:
                 why = f"the server has {len(named)} groups {self._name!r}; give the id of the right one"
                 raise ConnectorError(why, permanent=True, setting=GROUP)
-            if not named and self._scim.read(Group, self._name) is not None:
-                named = [self._name]
             if not named:
                 raise ConnectorError(f"the server has no group {self._name!r}", permanent=True, setting=GROUP)
             self._id = named[0]
         return self._id
+
+    def _is_id(self) -> bool:
+        try:
+            return self._scim.read(Group, self._name) is not None
+        except Refused as refused:  # ids there look otherwise
+            if refused.status in UNKNOWN:
+                return False
+            raise
+
+    def _of_that_name(self, groups: list[Answer]) -> list[str]:
+        return [str(group["id"]) for group in groups if group["displayName"] == self._name]
 
     def _membership(self, group_id: str, user_id: str) -> str | None:
         """Return under which value the group has the user as its member: some servers put the name there."""

@@ -42,12 +42,10 @@ class ScimDirectory(Directory):
 
         Whoever is listed that was not asked for shows that filters are ignored: then everybody was listed.
         """
-        name, mark = quoted(account.name), quoted(account.marker)
-        listed = self._listing.search(User, f"userName eq {name}")
-        if listed is None:
-            listed = self._listing.everything(User)
-        elif account.marker and all(account.name in one["userName"].casefold() for one in listed):
-            listed += self._listing.search(User, f"{self._settings.marker_attribute} eq {mark}") or []
+        listed = self._listing.named(account.name)
+        if account.marker and all(account.name in one["userName"].casefold() for one in listed):
+            by_marker = f"{self._settings.marker_attribute} eq {quoted(account.marker)}"
+            listed += self._listing.search(User, by_marker) or []
         wanted = self._made | {str(one["id"]) for one in listed if self._may_be(one, account)}
         self._seen = [found for entry_id in sorted(wanted) if (found := self._found(entry_id)) is not None]
         return self._seen

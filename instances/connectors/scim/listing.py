@@ -6,12 +6,13 @@ parameters that RFC 7644 knows. What comes out of here is complete; whoever asks
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from scim2_models import Resource, User
+from scim2_models import Group, Resource, User
 
 from instances.connectors.base import ConnectorError
-from instances.connectors.scim.protocol import Answer, Refused, Scim
+from instances.connectors.scim.protocol import Answer, Refused, Scim, quoted
 
 A_PAGE = 100
 MOST_PAGES, MOST_ENTRIES, LONGEST = 1000, 100_000, 1000
@@ -19,8 +20,7 @@ MOST_SAID = 10**9
 READINGS = 3
 """How often a list is begun anew whose length changed while it was read: somebody may have slipped through."""
 NAME_OF_GROUP = "displayName"
-OF_GROUPS = {"count": A_PAGE, "attributes": NAME_OF_GROUP}
-"""What is asked of groups: some have everybody as their members, which is more than anybody wants to read."""
+"""All that is asked of listed groups: some have everybody as their members, which is more than anybody reads."""
 UNKNOWN = frozenset({400, 405, 500, 501})
 """How servers answer a parameter that they do not know."""
 
@@ -36,8 +36,18 @@ class Listing:
 
     def __init__(self, scim: Scim, *, attributes: tuple[str, ...]) -> None:
         self._scim, self._kept = scim, (*attributes, NAME_OF_GROUP)
-        self._of_users = {"count": A_PAGE, "attributes": ",".join(attributes)}
+        self._attributes = {User: ",".join(attributes), Group: NAME_OF_GROUP}
         self._plain = False
+        self._believed: bool | None = None
+
+    def named(self, name: str) -> list[Answer]:
+        """Return who has a user name, and maybe others; everybody where no search can be believed."""
+        found = self.search(User, f"userName eq {quoted(name)}")
+        if found is None:
+            return self.everything(User)
+        if _has(found, name):
+            self._believed = True
+        return found if found or self._finds_somebody() else self.everything(User)
 
     def search(self, kind: type[Resource[Any]], filter_: str) -> list[Answer] | None:
         """Return what a server answers to a filter, be it everybody; ``None`` when it knows no such filter."""
@@ -51,6 +61,20 @@ class Listing:
     def everything(self, kind: type[Resource[Any]]) -> list[Answer]:
         """Return every entry of a kind."""
         return self._whole(kind, {})
+
+    def _finds_somebody(self) -> bool:
+        """Tell whether a search finds somebody who is there: django-scim2 finds nobody by what it cannot search by.
+
+        Believed blindly, such a server would have us call each account gone.
+        """
+        if self._believed is None:
+            page = self._page(User, {}, size=1)
+            names = [one["userName"] for one in self._entries(User, page).values() if one["userName"]]
+            if names:
+                self._believed = _has(self.search(User, f"userName eq {quoted(names[0])}") or [], names[0])
+            else:
+                self._believed = not page.get("totalResults")
+        return self._believed
 
     def _whole(self, kind: type[Resource[Any]], query: dict[str, object]) -> list[Answer]:
         for _reading in range(READINGS):
@@ -81,11 +105,12 @@ class Listing:
                 break
         raise ConnectorError(f"the server gave {len(found)} of {expected} {kind.__name__}s, not all of them")
 
-    def _page(self, kind: type[Resource[Any]], query: dict[str, object]) -> Answer:
+    def _page(self, kind: type[Resource[Any]], query: dict[str, object], *, size: int = A_PAGE) -> Answer:
         """Return a page; one that asks for nothing special where the server fails on what is asked."""
         if not self._plain:
             try:
-                return self._scim.page(kind, (self._of_users if kind is User else OF_GROUPS) | query)
+                wanted: dict[str, object] = {"count": size, "attributes": self._attributes[kind]}
+                return self._scim.page(kind, wanted | query)
             except Refused as refused:
                 if refused.status not in UNKNOWN:
                     raise _named(refused) from None
@@ -107,6 +132,10 @@ class Listing:
         """Return what is looked at of an entry: whoever sends us a library is not remembered with all of it."""
         texts = {name: entry[name][:LONGEST] for name in self._kept if isinstance(entry.get(name), str)}
         return {"id": str(entry["id"])[:LONGEST], **texts}
+
+
+def _has(users: Iterable[Answer], name: str) -> bool:
+    return any(one["userName"].casefold() == name.casefold() for one in users)
 
 
 def _named(refused: Refused) -> Refused:
