@@ -167,6 +167,8 @@ def test_p12_where_to_sign_in_is_said_without_a_secret(directory: Directory) -> 
     assert all(label and value for label, value in hint.items())
     if hint:
         assert any(account.name in value for value in hint.values())
+    if directory.connector.entry is Entry.CREDENTIAL:
+        assert hint
 
 
 def test_p1_the_embedded_directory_activates_nothing_by_itself(
