@@ -25,6 +25,7 @@ os.environ.pop("FLASK_DEBUG", None)
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 Build = Callable[..., World]
 LONG_FIRST = (
+    "guide/test_connect.py",
     "chaos/test_chaos.py",
     "tickets/test_killed_and_left_alone.py",
     "tempadmin/test_routes.py",

@@ -55,7 +55,7 @@ class Door:
         return self.store.open_session(
             person,
             expires_at=min(float(until), latest) if isinstance(until, int | float) else latest,
-            administrator=self.settings.administrators in claims.get("groups", []),
+            administrator=self.settings.administrators in (claims.get("groups") or []),
             really=really.get("name") or really.get("sub"),
             provider_sid=claims.get("sid"),
             id_token=id_token,

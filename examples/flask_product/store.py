@@ -77,6 +77,7 @@ class Store:
 
     def __init__(self, path: str, *, administrators: str) -> None:
         self.path, self.administrators = path, administrators
+        self._nobodys_password = generate_password_hash(secrets.token_hex())
         with closing(sqlite3.connect(path)) as connection:
             connection.executescript(f"PRAGMA journal_mode=WAL; {SCHEMA}")
         now = time.time()
@@ -115,8 +116,9 @@ class Store:
         with self.begin() as rows:
             row = rows.execute("SELECT * FROM people WHERE user_name = ? AND active", (user_name,)).fetchone()
         # As much work for a name that is not known: the time must not tell.
-        hashed = (row and row["password"]) or generate_password_hash(secrets.token_hex())
-        return str(row["id"]) if check_password_hash(hashed, password) and row and row["password"] else None
+        hashed = None if row is None else row["password"]
+        right = check_password_hash(hashed or self._nobodys_password, password)
+        return str(row["id"]) if right and hashed else None
 
     def provisioned_person(self, user_name: str) -> str | None:
         """Return the id of an active person of this exact name whom SCIM made; never one of the product's own."""

@@ -21,6 +21,7 @@ from tests.guide.test_several_machines import PROGRAM, ROOT
 from tests.instances import postgresql_directory
 from tests.instances.ldap_server import need_ldap
 from tests.loopback import NAMES
+from tests.programs import needed
 from tests.tickets.servers import wait_for
 
 GUIDE = ROOT / "docs/connect/README.md"
@@ -144,7 +145,7 @@ def signs_in(trial: Trial, name: str, password: str) -> bool:
     """Try it as the guide says, the password given in a file instead of typed."""
     secret = trial.shell.folder / "password"
     secret.write_text(password)
-    command = ["ldapwhoami", "-H", f"ldaps://127.0.0.1:{trial.ports['6360']}", "-y", str(secret)]
+    command = [needed("ldapwhoami", "ldap-utils"), "-H", f"ldaps://127.0.0.1:{trial.ports['6360']}", "-y", str(secret)]
     done = subprocess.run(
         [*command, "-D", f"uid={name},ou=people,dc=example,dc=org"],
         env={**os.environ, "LDAPTLS_CACERT": str(trial.shell.folder / "slapd.pem")},
