@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -101,6 +102,19 @@ def test_the_servers_certificate_is_compared_with_its_name(world: World) -> None
         steps(host="localhost", sslmode="verify-full", ca_file=trusted())
     assert (wrong.value.setting, wrong.value.permanent) == ("ca_file", True)
     assert "protected by TLS" in steps(host="localhost", sslmode="verify-ca", ca_file=trusted())[0]
+
+
+def test_without_certificates_of_its_own_the_systems_are_trusted(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A wheel's OpenSSL finds none by itself (seen); `SSL_CERT_FILE` names others, as for every program."""
+    (tmp_path / "roots.pem").write_text(trusted())
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    monkeypatch.setattr("instances.connectors.postgresql.line.BUNDLES", (str(tmp_path / "roots.pem"),))
+    assert "protected by TLS" in steps(sslmode="verify-full")[0]
+    monkeypatch.setattr("instances.connectors.postgresql.line.BUNDLES", ())
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "roots.pem"))
+    assert "protected by TLS" in steps(sslmode="verify-full")[0]
 
 
 @pytest.fixture

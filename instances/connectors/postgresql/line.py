@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import re
 import select
+import ssl
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic
 from typing import Any, LiteralString, Self
 
@@ -33,6 +35,9 @@ OPTIONS = {
     "client_min_messages": "error",
     "search_path": "",
 }
+
+BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+"""Where Debian, Red Hat and Alpine keep them, and what is like them."""
 
 SIMPLE = re.compile(r"[a-z_][a-z0-9_]*")
 """Names that need no quotes, but for key words."""
@@ -64,6 +69,8 @@ class Line(psycopg.Connection[tuple[Any, ...]]):
             When that did not come about, whatever the reason.
         """
         wanted = database or settings.database
+        if monotonic() >= until:
+            raise ConnectorError(f"no connection to {settings.address}, database {wanted}: no time was left for it")
         try:
             with _trusted(settings) as root:
                 line = cls.connect(**_parameters(settings, wanted), sslrootcert=root, autocommit=True)
@@ -154,12 +161,18 @@ def same(oid: int, name: str) -> sql.Composable:
 def _trusted(settings: PostgresqlSettings) -> Iterator[str]:
     """Yield where libpq finds the certificates to trust: it reads them from files only."""
     if settings.ca_file is None:
-        yield "system" if settings.sslmode != DISABLE else os.devnull
+        yield _of_the_system() if settings.sslmode != DISABLE else os.devnull
         return
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
         file.write(settings.ca_file)
         file.flush()
         yield file.name
+
+
+def _of_the_system() -> str:
+    """Return where the system's authorities are: libpq's own ``system`` is none where its OpenSSL came in a wheel."""
+    places = (ssl.get_default_verify_paths().cafile, *BUNDLES)
+    return next((place for place in places if place and Path(place).is_file()), "system")
 
 
 def _parameters(settings: PostgresqlSettings, database: str) -> dict[str, Any]:
