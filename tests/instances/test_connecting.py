@@ -170,6 +170,15 @@ def test_p12_secrets_are_stored_sealed_and_recorded_by_name(
     assert "url: https://cabinet.example" in details["settings"]
 
 
+def test_strange_letters_are_stored_as_they_are(world: World, cabinet: Cabinet, birch: VirtualInstance) -> None:
+    """Neither database's text takes all of them, and a setting is no reason to fall over."""
+    strange = "a\0b \u2028 \U0001f5dd '\"\\ %s {x}"
+    connect(world, groups=[strange], ca_file=strange, password=strange)
+    _, settings = now_at(birch)
+    assert settings is not None
+    assert (settings["groups"], settings["ca_file"], settings["password"]) == ([strange], strange, strange)
+
+
 def test_s15_secrets_of_another_instance_do_not_open(world: World, cabinet: Cabinet, birch: VirtualInstance) -> None:
     """Moved to another row they are noise; and what no key opens is given anew, not guessed."""
     connect(world)
