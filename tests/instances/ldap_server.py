@@ -80,7 +80,8 @@ class Server:
         for dn in (SERVICE, READER):
             manager.add_s(dn, [*account, ("userPassword", [SERVICES_PASSWORD.encode()])])
         policy = [("objectClass", [b"device", b"pwdPolicy"]), ("pwdAttribute", [b"userPassword"])]
-        manager.add_s(f"cn=policy,ou=services,{SUFFIX}", [*policy, ("pwdLockout", [b"TRUE"])])
+        policy += [("pwdLockout", [b"TRUE"]), ("pwdCheckQuality", [b"1"]), ("pwdMinLength", [b"8"])]
+        manager.add_s(f"cn=policy,ou=services,{SUFFIX}", policy)
         manager.unbind_s()
 
     @property

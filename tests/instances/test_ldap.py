@@ -64,6 +64,16 @@ def test_p12_the_server_hashes_the_password_and_nobody_binds_without_it(director
     assert not directory.lets_in(account, SECRET.lower())
 
 
+def test_p12_a_password_that_the_servers_policy_refuses_is_told_of_without_it(directory: Ldap, world: World) -> None:
+    """Asking again will not help, nobody is let in, and no setting of ours is wrong."""
+    account = made(directory)
+    with pytest.raises(ConnectorError, match="Password fails quality checking policy") as refused:
+        directory.connector.activate(account, secret="zebra", until=world.clock.now(), still_wanted=wanted)
+    assert (refused.value.permanent, refused.value.setting) == (True, None)
+    assert "zebra" not in str(refused.value)
+    assert not directory.can_sign_in(account)
+
+
 def test_p1_with_a_password_policy_the_lock_itself_keeps_everybody_out(ldap_of: Callable[..., Ldap]) -> None:
     """Not even a right password opens it; at the end of the access the server shuts by itself."""
     directory = ldap_of(lock="pwdAccountLockedTime")

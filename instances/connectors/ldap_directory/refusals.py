@@ -32,6 +32,7 @@ WORDS: tuple[tuple[type[ldap.LDAPError], str, str | None], ...] = (
     (ldap.INVALID_CREDENTIALS, "the password is wrong, or the account is not there or locked", None),
     (ldap.INSUFFICIENT_ACCESS, "the account that we sign in with may not do that", "bind_dn"),
     (ldap.REFERRAL, "this server is not the one that can do that, and referrals are not followed", "url"),
+    (ldap.OBJECT_CLASS_VIOLATION, "its object classes do not allow that", None),
     (ldap.NO_SUCH_OBJECT, "there is no such entry", None),
     (ldap.NOT_ALLOWED_ON_NONLEAF, "somebody made entries below it", None),
     (ldap.ASSERTION_FAILED, "it was changed meanwhile", None),
@@ -40,7 +41,7 @@ WORDS: tuple[tuple[type[ldap.LDAPError], str, str | None], ...] = (
 )
 
 
-def explained(error: ldap.LDAPError, tried: str, *, setting: str, secrets: Iterable[str]) -> ConnectorError:
+def explained(error: ldap.LDAPError, tried: str, *, setting: str | None, secrets: Iterable[str]) -> ConnectorError:
     """Return the error for a refusal.
 
     Parameters

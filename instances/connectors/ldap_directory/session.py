@@ -101,7 +101,7 @@ class Session:
 
     def set_password(self, dn: str, secret: str) -> None:
         """Have the server set a password, and hash it as it likes (RFC 3062)."""
-        with self._tried(f"set the password of {dn}", setting="entry", secrets=[secret]):
+        with self._tried(f"set the password of {dn}", secrets=[secret]):
             self._library.passwd_s(dn, None, secret)
 
     @property
@@ -110,7 +110,7 @@ class Session:
         return self._tunnel.protection
 
     @contextmanager
-    def _tried(self, what: str, *, setting: str, secrets: Collection[str] = ()) -> Iterator[None]:
+    def _tried(self, what: str, *, setting: str | None = None, secrets: Collection[str] = ()) -> Iterator[None]:
         tried = f"{wording.address(self._settings.url)}: {what}"
         try:
             yield
