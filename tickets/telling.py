@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from tempadmin.audit import queries as audit_queries
-from tickets import queries, story, watching
+from tickets import belongings, queries, story, watching
 from tickets.models import IMPERSONATION, PENDING, AccessRequest, Approval
 from tickets.states import OPEN, State
 from tickets.watching import Answers
@@ -26,6 +26,9 @@ def facts_of(request: AccessRequest, told: Answers) -> dict[str, Any]:
         "requester": f"{request.requester_name} <{request.requester_email}>",
         "subject": f"{request.subject_name} <{request.account_email}>" if request.kind == IMPERSONATION else None,
         "account": request.account_name,
+        "entry": request.entry,
+        "let_in": _iso(request.activated_at),
+        "let_in_error": request.last_error if request.state == State.ACTIVE else None,
         "reason": request.reason,
         "external_ticket": request.external_ticket,
         "duration_seconds": request.duration_seconds,
@@ -59,6 +62,7 @@ def record_of(request: AccessRequest) -> dict[str, Any]:
             "asked": _iso(extension.asked_at),
             "approvals": [_answer(one) for one in told.of_extension],
         },
+        "made_there": belongings.told(request),
         "accounts_made": [
             {"email": user.email, "name": user.full_name, "role": user.role, "vouched_for": not user.unvouched}
             for user in queries.made_in(request)

@@ -32,6 +32,7 @@ from tickets.expire import expire_due, retry_due
 from tickets.extend import extend
 from tickets.models import AccessRequest
 from tickets.states import EndReason, State
+from tickets.telling import record_of
 
 HOUR = timedelta(hours=1)
 
@@ -96,6 +97,9 @@ def test_p11_doctor_names_who_is_not_let_in(world: World, vault: Vault) -> None:
     vault.before["enable"] = raising(ConnectorError("the group admins does not exist", permanent=True))
     bring(world, scene, State.ACTIVE)
     (found,) = what_does_not_fit(world.runtime)
+    told = record_of(world.request(scene.request_id))
+    assert (told["entry"], told["let_in"]) == ("credential", None)
+    assert told["let_in_error"] == "the group admins does not exist"
     assert found.level is Level.WARNING
     assert "is not let in at" in found.message
     assert "the group admins does not exist" in found.message
@@ -160,6 +164,7 @@ def test_what_an_account_made_is_told_to_everybody_concerned(world: World, scene
     assert told.startswith("table invoices; table xxx")
     assert told.endswith(" more")
     assert len(told) < 1020
+    assert record_of(world.request(scene.request_id))["made_there"] == told
     browser = scene.browser(world)
     assert "What it had made at" in browser.text
     assert browser.text.index("Logged out") < browser.text.index("table invoices") < browser.text.index("deleted")
