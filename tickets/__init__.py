@@ -29,6 +29,7 @@ from tickets import (
     support_pages,
     support_session,
 )
+from tickets.provider import anew as provider_anew
 from tickets.provider import backchannel
 from tickets.provider import console as provider_console
 from tickets.provider import doctor as provider_doctor
@@ -49,6 +50,7 @@ def init_app(app: Flask) -> None:
     provider.init_app(app)
     provider_console.init_app(app)
     provider_doctor.init_app(app)
+    provider_anew.init_app(app)
     support_pages.init_app(app)
     support_session.init_app(app)
     banners.init_app(app)

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from tempadmin.audit.log import SERVICE
 from tempadmin.audit.models import AuditEvent
+from tempadmin.backup.anew import begin_anew
 from tempadmin.cli import build as build_command
 from tempadmin.db import db, transaction
 from tempadmin.doctor.findings import Level
@@ -151,14 +152,24 @@ def test_s15_a_secret_key_that_was_taken_away_signs_nothing(build: Build) -> Non
 
 
 def test_the_doctor_names_what_lets_nobody_in(build: Build) -> None:
-    """A key that does not open, a client that cannot be read, no key at all; each with what to do."""
-    world = connected(build()).world
-    (fine,) = doctor.look(world.runtime)
+    """A key that does not open, a client that cannot be read; each with what to do."""
+    runtime = connected(build()).world.runtime
+    (fine,) = doctor.look(runtime)
     assert (fine.level, fine.message) == (Level.OK, "1 products are registered; 1 signing keys open")
     (shut,) = doctor.look(build(secret_keys=("n" * 32,)).runtime)
     assert "does not open" in shut.message
     assert "oidc rotate --now" in (shut.advice or "")
     with transaction() as session:
         session.scalars(select(OidcClient)).one().groups = "nonsense"
-        session.delete(session.scalars(select(OidcKey)).one())
-    assert [one.level for one in doctor.look(world.runtime)] == [Level.ERROR, Level.ERROR]
+    (spoiled,) = doctor.look(runtime)
+    assert (spoiled.level, "cannot be read" in spoiled.message) == (Level.ERROR, True)
+
+
+def test_no_key_of_a_backup_signs_after_a_restore(product: Product) -> None:
+    """It may have leaked since: what it signed verifies no more, and whoever comes next gets a fresh one."""
+    world, old, (first,) = product.world, product.tokens()["id_token"], kids(product)
+    begin_anew(actor=SERVICE, runtime=world.runtime)
+    assert kids(product) == []
+    assert product.http.post("/oidc/logout", data={"id_token_hint": old}).status_code == 400
+    world.clock.advance(seconds=30)
+    assert kid_of(renewed(product)) == kids(product)[0] != first

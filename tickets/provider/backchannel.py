@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import Select, select, update
 
 from instances.connectors import patience
 from instances.connectors.base import ConnectorError
@@ -55,6 +55,11 @@ def init_app(app: Flask) -> None:
 
 def tell_products(request_ids: Sequence[int], runtime: Runtime) -> Mapping[int, str]:
     """Tell the products that let somebody in by these requests; return by request why one is not told yet."""
+    if not _is_anybody_waiting(request_ids):
+        return {}
+    from tickets.provider import keys
+
+    keys.ensure(runtime)  # a restored database has none
     letters, said = _written(request_ids, runtime)
     if not letters:
         return said
@@ -75,8 +80,7 @@ def tell_products(request_ids: Sequence[int], runtime: Runtime) -> Mapping[int, 
 
 def _written(request_ids: Sequence[int], runtime: Runtime) -> tuple[list[_Letter], dict[int, str]]:
     """Write what is still to be told; nothing where nobody ever logged in, or no product wants to be told."""
-    told_of = select(OidcLogin.request_id).where(OidcLogin.used_at.is_not(None), OidcLogin.told_at.is_(None))
-    waiting = select(AccessRequest).where(AccessRequest.id.in_(request_ids), AccessRequest.id.in_(told_of))
+    waiting = select(AccessRequest).where(AccessRequest.id.in_(_not_told(request_ids)))
     letters, said, now = [], dict[int, str](), runtime.now()
     for request in db.session.scalars(waiting.order_by(AccessRequest.id)).all():
         try:
@@ -87,6 +91,17 @@ def _written(request_ids: Sequence[int], runtime: Runtime) -> tuple[list[_Letter
             letters += [] if letter is None else [letter]
     db.session.rollback()
     return letters, said
+
+
+def _not_told(request_ids: Sequence[int]) -> Select[int]:
+    untold = (OidcLogin.used_at.is_not(None), OidcLogin.told_at.is_(None))
+    return select(OidcLogin.request_id).where(OidcLogin.request_id.in_(request_ids), *untold)
+
+
+def _is_anybody_waiting(request_ids: Sequence[int]) -> bool:
+    found = db.session.scalar(_not_told(request_ids).limit(1)) is not None
+    db.session.rollback()
+    return found
 
 
 def _letter(request: AccessRequest, *, now: datetime, runtime: Runtime) -> _Letter | None:

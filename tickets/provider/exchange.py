@@ -36,6 +36,7 @@ CODE_ONLY = "authorization_code"
 @retried_once
 def exchange() -> Response:
     """Answer the present request; committed whatever the answer is."""
+    keys.ensure(current_runtime())  # a restored database has none
     with transaction():
         return cast("Response", _server().create_token_response())
 
