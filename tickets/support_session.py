@@ -21,7 +21,7 @@ from tempadmin.web.guard import allow, confinements
 from tickets import activation, credential, entries
 from tickets.accounts import account_of
 from tickets.authority import access_behind
-from tickets.models import TEMPORARY_ADMIN, AccessRequest
+from tickets.models import AccessRequest
 from tickets.provider import clients
 
 blueprint = Blueprint("inside", __name__)
@@ -49,7 +49,7 @@ def way_on(secret: str, *, instance: InstanceInfo, runtime: Runtime) -> str:
 def overview() -> str | Response:
     """Say who one is here, until when, and how to get in."""
     request = _behind()
-    if request.kind != TEMPORARY_ADMIN:
+    if entries.is_used_here(request):
         return redirect(url_for("home"))
     return _page(request)
 
