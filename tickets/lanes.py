@@ -118,7 +118,7 @@ def go_through(kinds: Sequence[Kind], runtime: Runtime, *, meanwhile: Callable[[
     with _lanes() as pool:
         while True:
             run.done += meanwhile()
-            for kind, place, in_trouble in run.next_ones() if may_go_on() else ():
+            for kind, place, in_trouble in run.next_ones():
                 if len(run.busy) == LANES:
                     break
                 run.busy[_submit(pool, lambda one: _drive(*one), (kind, place, runtime))] = kind, place, in_trouble

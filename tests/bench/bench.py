@@ -25,7 +25,7 @@ from tempadmin.db import db
 from tempadmin.logs import only_warnings
 from tempadmin.settings import Settings
 from tests import postgresql
-from tests.bench import activity, connectors, ends, promises, server
+from tests.bench import activity, connectors, ends, outage, promises, server
 from tests.bench.client import Client, Counting
 from tests.bench.steps import STEPS, leave, walk_in
 from tests.world import CONSOLE, make_world
@@ -46,7 +46,8 @@ def main() -> None:
     for kind in options.databases.split(","):
         with tempfile.TemporaryDirectory() as folder, _databases(kind) as (served, counted):
             figures[kind] = _measure(Path(folder), served, options.seconds) | _count(Path(folder) / "count", counted)
-        figures[kind] |= activity.measure(kind) | ends.measure(kind) | promises.measure(kind) | connectors.measure(kind)
+        figures[kind] |= activity.measure(kind) | ends.measure(kind) | promises.measure(kind)
+        figures[kind] |= outage.measure(kind) | connectors.measure(kind)
     sys.stdout.write(json.dumps(figures, indent=1) + "\n" if options.json else _table(figures))
 
 

@@ -15,6 +15,7 @@ from scheduler.models import SchedulerLease
 from tempadmin.clock import steady_seconds
 from tempadmin.db import db, transaction
 from tempadmin.jobs import by_itself
+from tests.tickets.asked import change
 from tests.tickets.outages import FAR, Odd, Slow, come_true, ending, far_instances, meanwhile, states
 from tests.tickets.scenes import bring, new_scene
 from tests.world import World
@@ -29,14 +30,14 @@ from tickets.sweep import Swept, sweep
 def test_p11_three_hanging_products_of_thirty_keep_no_other_account(world: World) -> None:
     """All healthy accounts are gone while the three still hang; of these one call is under way each, and no more."""
     far, instances = far_instances(world, 30)
-    ids = ending(world, instances, people=2)
+    ids = [*ending(world, instances), *ending(world, instances[:3], who="second")]
     far.hanging = set(instances[:3])
     healthy = [one for one in ids if world.request(one).instance_id not in far.hanging]
     with meanwhile(world, lambda: retry_due(world.runtime)) as said:
         come_true(lambda: set(states(healthy).values()) == {State.ENDED})
         assert far.under_way.count(instances[0]) == 1
         assert sorted(far.under_way) == sorted(far.hanging)
-    assert said == ["0 made, 54 removed"]
+    assert said == ["0 made, 27 removed"]
     assert not far.both
     assert far.most <= LANES
     stuck = [world.request(one) for one in ids if one not in healthy]
@@ -44,37 +45,28 @@ def test_p11_three_hanging_products_of_thirty_keep_no_other_account(world: World
         (State.ENDING, "no whole answer within 5 s"),
         (State.ENDING, None),
     }
-    assert [one.removal_failures for one in stuck] == [1, 0] * 3
+    assert sorted(one.removal_failures for one in stuck) == [0, 0, 0, 1, 1, 1]
     far.hanging.clear()
     world.clock.advance(minutes=1)
     assert retry_due(world.runtime) == "0 made, 6 removed"
 
 
 def test_p11_products_known_to_hang_leave_a_lane_to_the_others(world: World) -> None:
-    """Seven hang and have failed before: they have all lanes but one, and a create elsewhere goes on, too."""
-    far, instances = far_instances(world, 9)
-    ids = ending(world, instances[:8])
+    """Seven hang and have failed before: they get all lanes but one, so what comes due meanwhile is done meanwhile."""
+    far, instances = far_instances(world, 8)
+    ids = ending(world, instances)
     far.hanging = set(instances[:7])
-    with transaction() as session:
-        session.execute(update(AccessRequest).where(AccessRequest.id.in_(ids[:7])).values(removal_failures=4))
-        session.execute(
-            update(AccessRequest).where(AccessRequest.id == ids[7]).values(next_attempt_at=world.clock.now())
-        )
+    change(AccessRequest, ids[7], next_attempt_at=world.clock.now() + timedelta(hours=1))
+    for one in ids[:7]:
+        change(AccessRequest, one, removal_failures=4)
     scene = new_scene(world)
-    with transaction() as session:
-        session.execute(update(VirtualInstance).where(VirtualInstance.id == scene.instance_id).values(connector=FAR))
-    bring(world, scene, State.PROVISIONING)
+    change(VirtualInstance, scene.instance_id, connector=FAR)
     with meanwhile(world, lambda: retry_due(world.runtime)) as said:
-        come_true(
-            lambda: (
-                states([ids[7], scene.request_id])
-                == {
-                    ids[7]: State.ENDED,
-                    scene.request_id: State.AWAITING_CONFIRMATION,
-                }
-            )
-        )
-        come_true(lambda: len(far.under_way) == LANES - 1)
+        come_true(lambda: len(far.under_way) >= LANES - 1)
+        bring(world, scene, State.PROVISIONING)
+        change(AccessRequest, ids[7], next_attempt_at=world.clock.now())
+        done = {ids[7]: State.ENDED, scene.request_id: State.AWAITING_CONFIRMATION}
+        come_true(lambda: states(list(done)) == done)
     assert said == ["1 made, 1 removed"]
 
 
@@ -103,10 +95,10 @@ def test_p14_a_lane_commits_nothing_when_its_run_was_overtaken(world: World) -> 
 
 
 def test_a_process_that_stops_begins_no_further_call(world: World) -> None:
-    """What is under way is waited for, a call at most; the rest is the next leader's."""
-    far, instances = far_instances(world, LANES + 3)
-    ids, stop = ending(world, instances), Event()
-    far.hanging = set(instances[:LANES])
+    """What is under way is waited for, a call at most, and written down; the rest is the next leader's."""
+    far, instances = far_instances(world, LANES + 1)
+    ids, stop = ending(world, instances, people=2), Event()
+    far.hanging, far.obeys = set(instances[:LANES]), True
 
     def work() -> str:
         with by_itself(stop.is_set):
@@ -115,9 +107,9 @@ def test_a_process_that_stops_begins_no_further_call(world: World) -> None:
     with meanwhile(world, work) as said:
         come_true(lambda: len(far.under_way) == LANES)
         stop.set()
-    assert said == ["0 made, 0 removed"]
+    assert said == [f"0 made, {LANES} removed"]
     assert sorted(far.asked) == instances[:LANES]
-    assert set(states(ids).values()) == {State.ENDING}
+    assert list(states(ids).values()).count(State.ENDED) == LANES
 
 
 def test_p11_directories_are_read_side_by_side_and_told_of_in_order(world: World) -> None:
