@@ -93,6 +93,10 @@ def test_the_look_at_a_server_tells_each_step(world: World) -> None:
     for word in ("may make roles", "may end sessions", RIGHTS, OWNER):
         assert word in said
     assert steps(user="tester", password=None)
+    assert "without TLS" in steps(host=str(server().folder), password=None)[0], "by its Unix socket"
+    with pytest.raises(ConnectorError, match=r"database postgres: No such file or directory") as wrong:
+        steps(host=str(server().folder), port=1)
+    assert not wrong.value.permanent
 
 
 def test_the_servers_certificate_is_compared_with_its_name(world: World) -> None:

@@ -15,7 +15,8 @@ from instances.connectors.postgresql.settings import PostgresqlSettings
 LONGEST = 300
 
 PREFIX = re.compile(
-    r'^(connection (failed|is bad): )?(connection to server at "[^"]*"( \([^)]*\))?, port \d+ failed: )?'
+    r"^(connection (failed|is bad): )?"
+    r'(connection to server (at|on socket) "[^"]*"( \([^)]*\))?(, port \d+)? failed: )?'
 )
 PERMANENT = {
     "0LP01": "roles",
