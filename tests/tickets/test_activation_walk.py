@@ -32,7 +32,7 @@ from tickets.extend import extend
 from tickets.models import AccessRequest
 from tickets.states import OPEN, EndReason, State
 
-WALKS = {SQLITE: 25, POSTGRESQL: 10}
+WALKS = {SQLITE: 12, POSTGRESQL: 4}
 PROFILE = settings(
     stateful_step_count=20,
     derandomize=True,

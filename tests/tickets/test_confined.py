@@ -23,9 +23,9 @@ TABLE = tomllib.loads((Path(__file__).parents[1] / "tempadmin/routes.toml").read
 OWN = {"inside.overview", "inside.show_password", "inside.try_again", "portal.leave"}
 
 
-@pytest.fixture(params=[Entry.CREDENTIAL, Entry.OIDC])
-def scene(request: pytest.FixtureRequest, world: World) -> Scene:
-    scene = scene_with(world, put_in(world, request.param))
+@pytest.fixture
+def scene(world: World) -> Scene:
+    scene = scene_with(world, put_in(world, Entry.OIDC))
     bring(world, scene, State.ACTIVE)
     return scene
 

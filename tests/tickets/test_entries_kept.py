@@ -118,6 +118,7 @@ def test_p1_more_time_that_comes_while_it_is_let_in_is_not_forgotten(world: Worl
     assert request.next_attempt_at is None
 
 
+@pytest.mark.only_sqlite
 def test_p12_a_restored_database_keeps_no_password(world: World, scene: Scene, vault: Vault) -> None:
     """Every access of the backup ends: what it would still show is erased, and the account goes."""
     assert world.request(scene.request_id).sealed_credential is not None
@@ -171,6 +172,7 @@ def test_what_an_account_made_is_told_to_everybody_concerned(world: World, scene
     assert faults(world) == []
 
 
+@pytest.mark.only_sqlite
 @pytest.mark.parametrize("error", [ConnectorError("no rights to look"), RuntimeError("unforeseen")])
 def test_p11_a_directory_that_cannot_tell_hinders_no_removal(
     world: World, scene: Scene, vault: Vault, error: Exception
@@ -183,6 +185,7 @@ def test_p11_a_directory_that_cannot_tell_hinders_no_removal(
     assert belongings.FOUND not in events(scene.request_id)
 
 
+@pytest.mark.only_sqlite
 def test_nobody_is_asked_what_an_unused_account_made(world: World, vault: Vault) -> None:
     """Nobody came in by it: one question less at the end."""
     scene = scene_with(world, vault)
