@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from contextvars import Context
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 from joserfc import jwt
-from joserfc.jwk import KeySet
+from joserfc.jwk import KeySet, RSAKey
+from sqlalchemy import select
 
 from tempadmin.audit.log import SERVICE
+from tempadmin.db import db
 from tempadmin.keys import new_secret
 from tempadmin.web.security import SESSION_COOKIE
 from tests.browser import Browser
@@ -20,7 +23,8 @@ from tests.tickets.scenes import Scene, bring, new_scene
 from tests.world import World
 from tickets import codes
 from tickets.models import AccessRequest
-from tickets.provider import register
+from tickets.provider import keys, register
+from tickets.provider.models import OidcKey
 from tickets.states import State
 
 PRODUCT = "https://product.example"
@@ -114,6 +118,8 @@ class Product:
 def connected(world: World, until: State = State.ACTIVE, **changes: Any) -> Product:
     """An instance whose product is registered, and an access to it that has come so far."""
     scene = new_scene(world)
+    if db.session.scalar(select(OidcKey.id).limit(1)) is None:
+        keys.add_first(keys.row_of(_key(), world.runtime), runtime=world.runtime)
     product = registered_at(world, scene, **changes)
     bring(world, scene, until)
     return product
@@ -132,6 +138,12 @@ def registered_at(world: World, scene: Scene, **changes: Any) -> Product:
         instance_id=scene.instance_id, product=register.Product(**wanted), actor=SERVICE, runtime=world.runtime
     )
     return Product(world, scene, registered.client_id, registered.client_secret or "")
+
+
+@cache
+def _key() -> RSAKey:
+    """Making one takes a tenth of a second, and few tests are about that."""
+    return RSAKey.generate_key(keys.BITS, parameters={"use": "sig", "alg": keys.ALGORITHM}, auto_kid=True)
 
 
 def speaking_to(world: World, base_url: str) -> httpx.Client:

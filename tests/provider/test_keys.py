@@ -18,10 +18,12 @@ from tempadmin.errors import Conflict
 from tempadmin.jobs import jobs
 from tempadmin.keys import Unsealable
 from tests.conftest import Build
-from tests.provider.product import Product, connected
+from tests.provider.product import Product, connected, registered_at
+from tests.tickets.scenes import bring, new_scene
 from tests.world import KEYS, World
 from tickets.provider import doctor, keys
 from tickets.provider.models import OidcClient, OidcKey, OidcLogin
+from tickets.states import State
 
 pytestmark = pytest.mark.only_sqlite
 
@@ -171,5 +173,7 @@ def test_no_key_of_a_backup_signs_after_a_restore(product: Product) -> None:
     begin_anew(actor=SERVICE, runtime=world.runtime)
     assert kids(product) == []
     assert product.http.post("/oidc/logout", data={"id_token_hint": old}).status_code == 400
-    world.clock.advance(seconds=30)
-    assert kid_of(renewed(product)) == kids(product)[0] != first
+    scene = new_scene(world)
+    later = registered_at(world, scene)
+    bring(world, scene, State.ACTIVE)
+    assert kid_of(later) == kids(product)[0] != first

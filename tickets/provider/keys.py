@@ -145,7 +145,11 @@ def _signing(now: datetime) -> OidcKey | None:
 
 def _made(runtime: Runtime) -> OidcKey:
     """Make a key; outside any transaction, for it takes a tenth of a second."""
-    key = RSAKey.generate_key(BITS, parameters={"use": "sig", "alg": ALGORITHM}, auto_kid=True)
+    return row_of(RSAKey.generate_key(BITS, parameters={"use": "sig", "alg": ALGORITHM}, auto_kid=True), runtime)
+
+
+def row_of(key: RSAKey, runtime: Runtime) -> OidcKey:
+    """Return what is kept of a key, its private half sealed."""
     kid, private = str(key.kid), json.dumps(key.as_dict(private=True))
     return OidcKey(
         kid=kid,
