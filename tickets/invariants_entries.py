@@ -25,10 +25,6 @@ def let_in_early() -> Iterator[Finding]:
     early = or_(AccessRequest.entry != Entry.CREDENTIAL, AccessRequest.activated_at.is_(None))
     for public_id in _of(and_(AccessRequest.credential_shown_at.is_not(None), early)):
         yield error(f"a password of request {public_id} was shown that lets nobody in", BY_HAND)
-    known = select(AccessRequest.connector).where(AccessRequest.activated_at.is_not(None)).distinct()
-    for connector in db.session.scalars(known).all():
-        if not entries.is_elsewhere(connector):
-            yield error(f"accounts of {connector!r} were let in elsewhere, and are kept here", BY_HAND)
 
 
 def forgotten() -> Iterator[Finding]:

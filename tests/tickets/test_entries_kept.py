@@ -138,7 +138,6 @@ SPOILED: dict[str, tuple[str, Callable[[AccessRequest], dict[str, Any]], str]] =
         lambda one: {"credential_shown_at": one.started_at, "activated_at": None},
         "was shown that lets nobody in",
     ),
-    "kept here": ("P5", lambda _: {"connector": "local"}, "are kept here"),
     "forgotten": ("P11", lambda _: {"activated_at": None}, "nobody lets the account"),
     "entered by nothing": ("P1", lambda _: {"entry": "by the window"}, "entered by 'by the window'"),
 }
