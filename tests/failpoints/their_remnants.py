@@ -121,12 +121,12 @@ def ending_what_lost_its_account(world: World, cast: Cast) -> None:
     sweep(min_age=timedelta(0), runtime=world.runtime)
 
 
-@killed(a_session_that_lives_on)
+@killed(a_session_that_lives_on, one_by_one=True)  # or a sweep of another's would have done it
 def revoking_what_lives_on(world: World, cast: Cast) -> None:
     sweep(min_age=timedelta(0), runtime=world.runtime)
 
 
-@killed(a_ticket_that_lives_on)
+@killed(a_ticket_that_lives_on, one_by_one=True)  # or a sweep of another's would have done it
 def voiding_what_lives_on(world: World, cast: Cast) -> None:
     sweep(min_age=timedelta(0), runtime=world.runtime)
 
