@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from tempadmin.db import db
+from tempadmin.errors import Conflict
 from tests.conftest import Build
-from tests.provider.product import Product, connected
+from tests.provider.product import Product, connected, registered_at
 from tests.tickets.evidence import at_once, events, workers
 from tests.tickets.locks import overlap, while_waiting
-from tests.world import World
+from tests.tickets.scenes import new_scene
+from tests.world import REASON, World
 from tickets.end import end_access
+from tickets.models import AccessRequest
+from tickets.provider import register
+from tickets.request import request_access
 from tickets.states import EndReason, State
 
 GIVEN, ENDING = "access.signed_in_to_product", "access.ending"
@@ -106,3 +115,37 @@ def test_p3_an_end_that_is_first_leaves_no_code_to_hand_out(product: Product, ot
     )
     assert came["error"] in ("access_denied", "login_required")
     assert "code" not in came
+
+
+@pytest.mark.parametrize(
+    ("first", "outcome"), [("request", ("asked", "refused", ["oidc"])), ("removal", ("removed", "asked", ["panel"]))]
+)
+def test_a_request_and_the_removal_of_its_product_see_each_other(
+    world: World, first: str, outcome: tuple[str, str, list[str]]
+) -> None:
+    """Whichever is later knows of the other: nobody is promised a way in that is gone."""
+    scene = new_scene(world)
+    registered_at(world, scene)
+
+    def ask() -> str:
+        facts: dict[str, Any] = {
+            "reason": REASON,
+            "external_ticket": None,
+            "duration": timedelta(hours=1),
+            "runtime": world.runtime,
+        }
+        request_access(requester_id=scene.user_id, web_id=scene.web_id, **facts)
+        return "asked"
+
+    def remove() -> str:
+        try:
+            register.remove(instance_id=scene.instance_id, actor=scene.actor, runtime=world.runtime)
+        except Conflict:
+            return "refused"
+        return "removed"
+
+    calls = [("access.requested", ask), ("oidc.client_removed", remove)]
+    (at, one), (_, other) = calls if first == "request" else reversed(calls)
+    db.session.rollback()
+    said = overlap((world, one), (world, other), at=at)
+    assert (*said, db.session.scalars(select(AccessRequest.entry)).all()) == outcome

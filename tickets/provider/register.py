@@ -86,6 +86,7 @@ def remove(*, instance_id: int, actor: Actor, runtime: Runtime) -> None:
         When somebody is inside, or on the way, whose only entry it is; or still has to be told of an end.
     """
     with transaction() as session:
+        lock(VirtualInstance, instance_id)  # whoever asks for access holds it, too: of the two the later one knows
         row = _locked(instance_id)
         if row is None:
             raise NotFound("No product is registered for this instance.")
