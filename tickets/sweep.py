@@ -80,8 +80,9 @@ def sweep(*, min_age: timedelta, runtime: Runtime) -> Swept:
     lanes: dict[Place | None, list[Remnant]] = defaultdict(list)
     for remnant in found:
         lanes[remnant.place if remnant.place and is_elsewhere(remnant.place[0]) else None].append(remnant)
-    gone = sum(_act(remnant, runtime) for remnant in lanes.pop(None, []))
-    gone += sum(side_by_side(lanes.values(), lambda lane: sum(_act(remnant, runtime) for remnant in lane)))
+    here = lanes.pop(None, [])
+    gone = sum(side_by_side(lanes.values(), lambda lane: sum(_act(remnant, runtime) for remnant in lane)))
+    gone += sum(_act(remnant, runtime) for remnant in here)
     told = tuple(f"{one.account_name}: {one.why}" for one in found if one.kind in ONLY_TOLD)
     return Swept(gone=gone, found=len(found) - len(told), told=told)
 

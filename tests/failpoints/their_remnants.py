@@ -167,7 +167,14 @@ def two_removals_at_once(world: World) -> Cast:
     due = world.clock.now()
     casts = [a_removal_that_failed(world) for _ in range(2)]
     for cast in casts:
-        change(AccessRequest, cast.scene.request_id, next_attempt_at=due, connector="local", removal_failures=0)
+        change(
+            AccessRequest,
+            cast.scene.request_id,
+            next_attempt_at=due,
+            connector="local",
+            removal_failures=0,
+            activated_at=None,
+        )
     return casts[0]
 
 

@@ -164,5 +164,5 @@ def test_p11_the_clean_up_mends_other_places_while_one_hangs(world: World) -> No
         come_true(lambda: set(states(others).values()) == {State.ENDED})
     (swept,) = said
     assert isinstance(swept, Swept)
-    assert swept.found - swept.gone == 2
+    assert swept.found > swept.gone >= 6
     assert not far.both
