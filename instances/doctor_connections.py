@@ -25,9 +25,9 @@ def init_app(app: Flask) -> None:
 def look(runtime: Runtime) -> Iterator[Finding]:
     """Yield each instance whose connection cannot be used, or that there is none; no directory is asked (S15, S36)."""
     used = select(VirtualInstance.id, VirtualInstance.web_id, VirtualInstance.connector)
-    used = used.where(VirtualInstance.archived_at.is_(None)).order_by(VirtualInstance.id)
+    used = used.where(VirtualInstance.archived_at.is_(None), VirtualInstance.connector != "local")
     elsewhere = bad = 0
-    for instance_id, web_id, name in db.session.execute(used).all():
+    for instance_id, web_id, name in db.session.execute(used.order_by(VirtualInstance.id)).all():
         try:
             connector = connector_for(name)
             elsewhere += connector.elsewhere
@@ -38,5 +38,5 @@ def look(runtime: Runtime) -> Iterator[Finding]:
             bad += 1
             advice = f"install what is missing, or: tempadmin instance connect {web_id} --connector {name} --settings …"
             yield error(f"{web_id} cannot reach its accounts: {reason}", advice)
-    if not bad:
+    if elsewhere and not bad:
         yield ok(f"{elsewhere} instances are connected to directories elsewhere, and their settings can be read")

@@ -25,8 +25,8 @@ TEMPLATES = (
 SPOKEN = (
     "access", "account", "added", "added_reason", "approvers", "asked_at", "at", "by", "changed",
     "deadline", "duration", "ended", "entered_at", "external_ticket", "host", "how", "instance", "inviter", "lasted",
-    "lifetime", "made", "name", "origin", "reason", "requester", "requester_email", "requests", "rescuer", "role",
-    "said", "started", "subject_name", "who",
+    "lifetime", "made", "name", "not_seen", "origin", "reason", "requester", "requester_email", "requests", "rescuer",
+    "role", "said", "started", "subject_name", "way_in", "who",
 )  # fmt: skip
 SWITCHES = ("at_home", "granted", "impersonation", "mine", "was_approved")
 
