@@ -38,5 +38,7 @@ def look(runtime: Runtime) -> Iterator[Finding]:
             bad += 1
             advice = f"install what is missing, or: tempadmin instance connect {web_id} --connector {name} --settings …"
             yield error(f"{web_id} cannot reach its accounts: {reason}", advice)
-    if elsewhere and not bad:
+    if not elsewhere and not bad:
+        yield ok("no instance is connected to a directory elsewhere")
+    elif not bad:
         yield ok(f"{elsewhere} instances are connected to directories elsewhere, and their settings can be read")
