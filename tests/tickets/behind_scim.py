@@ -26,7 +26,8 @@ from tickets.expire import retry_due
 from tickets.models import AccessRequest
 from tickets.states import State
 
-PATIENCE = timedelta(seconds=0.6)
+PATIENCE = timedelta(seconds=2)
+"""What a call may take: enough for a busy machine, where the product is well, and little to wait for where it hangs."""
 
 
 @dataclass
