@@ -10,6 +10,10 @@ from pathlib import Path
 from tests import conftest, guards
 
 ROOT = Path(__file__).parents[1]
+TOP = re.compile(
+    r"tempadmin|instances|tickets|scheduler|templates|tests|docs|examples|pyproject\.toml|Makefile|constraints.*\.txt"
+    r"|(README|CHANGELOG|SECURITY)\.md|LICENSE|PKG-INFO|\..*"
+)
 MODULES = ("instances", "scheduler", "tickets")
 PACKAGES = ("tempadmin", *MODULES)
 LONGEST = 250  # lines; past that a file holds two ideas
@@ -69,6 +73,12 @@ def test_no_file_is_longer_than_250_lines() -> None:
         and (lines := len(path.read_text().splitlines())) > LONGEST
     }
     assert too_long == {}
+
+
+def test_nothing_lies_at_the_top_but_what_belongs_there() -> None:
+    """The folders, the project's own texts and pins, and dot folders: a downloaded package once lay beside them."""
+    names = {path.relative_to(ROOT).parts[0] for path in committed() if path.exists()}
+    assert sorted(name for name in names if not TOP.fullmatch(name)) == []
 
 
 def test_commit_appears_in_db_alone() -> None:
@@ -154,7 +164,7 @@ def test_both_files_of_pins_agree_with_each_other_and_with_the_build() -> None:
 
 def test_every_pin_has_its_hashes() -> None:
     """No line of the pins names an address, and each release is followed by the hashes of its files."""
-    for name in ("constraints.txt", "constraints-dev.txt"):
+    for name in ("constraints.txt", "constraints-ldap.txt", "constraints-dev.txt"):
         lines = [line for line in (ROOT / name).read_text().splitlines() if not line.startswith("#")]
         assert not [line for line in lines if "://" in line or " @ " in line or line.startswith("-")]
         for line, following in zip(lines, [*lines[1:], ""], strict=True):
