@@ -122,7 +122,8 @@ def test_p11_directories_are_read_side_by_side_and_told_of_in_order(world: World
         come_true(lambda: set(instances[3:]) <= set(far.asked))
         assert sorted(far.under_way) == instances[:3]
     (readings,) = said
-    names = list(db.session.scalars(select(VirtualInstance.name).where(VirtualInstance.connector == FAR)))
+    theirs = select(VirtualInstance.name).where(VirtualInstance.connector == FAR)
+    names = list(db.session.scalars(theirs.order_by(VirtualInstance.id)))
     assert isinstance(readings, list)
     assert [one.instance_name for one in readings] == [*names, broken]
     assert [one.error for one in readings] == [*["no whole answer within 5 s"] * 3, *[None] * 9, "RuntimeError"]
