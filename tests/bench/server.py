@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -31,6 +30,7 @@ from tempadmin.runtime import current_runtime
 from tempadmin.serving import upgrade_database
 from tempadmin.settings import Settings
 from tests import postgresql
+from tests.bench import held
 from tests.bench.steps import step_of
 from tests.world import SEED
 
@@ -58,8 +58,7 @@ class Serving:
     def memory(self) -> list[float]:
         """PSS of the master and of each worker, in MiB: shared pages counted by their share."""
         master = self.process.pid
-        workers = Path(f"/proc/{master}/task/{master}/children").read_text("utf-8").split()
-        return [_pss(master), *(_pss(int(worker)) for worker in workers)]
+        return [held.pss(pid) for pid in (master, *held.children(master))]
 
 
 def settings_for(folder: Path, port: int, database_url: str | None) -> dict[str, str]:
@@ -159,11 +158,6 @@ def _answers(port: int) -> bool:
             return bool(answer.status == 200)
     except URLError:
         return False
-
-
-def _pss(pid: int) -> float:
-    found = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text("utf-8"), re.MULTILINE)
-    return int(found[1]) / 1024 if found else 0
 
 
 @contextmanager
