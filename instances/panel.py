@@ -23,7 +23,7 @@ from tempadmin.web.deeds import tell_deed
 from tempadmin.web.fields import SelectChoice, TimeZoneField
 from tempadmin.web.guard import allow
 from tempadmin.web.navigation import Item, items
-from tempadmin.web.paging import fetch_page, search_text
+from tempadmin.web.paging import Pages, search_text
 
 blueprint = Blueprint("panel", __name__)
 
@@ -71,11 +71,12 @@ def init_app(app: Flask) -> None:
 def list_users() -> str:
     """List the instance's people."""
     search, acting = search_text(), acting_now()
-    found, page = fetch_page(db.session, queries.people(instance_id=acting.instance_id, search=search))
+    query = queries.people(instance_id=acting.instance_id, search=search)
+    found, page = Pages(query, User.full_name, User.id).fetch()
     return render_template(
         "instances/users.html",
         q=search,
-        people=[_person_row(row, acting) for (row,) in found],
+        people=[_person_row(row, acting) for row in found],
         page=page,
         invite_url=url_for("panel.invite"),
     )

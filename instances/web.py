@@ -6,12 +6,12 @@ from flask import Blueprint, Flask, render_template, request, url_for
 
 from instances import queries
 from instances.actions import instance_list, links
+from instances.models import VirtualInstance
 from tempadmin.accounts.models import OMNIADMIN
-from tempadmin.db import db
 from tempadmin.runtime import application
 from tempadmin.web.guard import allow
 from tempadmin.web.navigation import Item, items
-from tempadmin.web.paging import fetch_page, search_text
+from tempadmin.web.paging import Pages, search_text
 
 blueprint = Blueprint("instances", __name__)
 
@@ -31,8 +31,9 @@ def list_instances() -> str:
     """List customers' instances with what other modules add."""
     search, sort = search_text(), request.args.get("sort", "name")
     sort = sort if sort.removeprefix("-") in queries.SORTS else "name"
-    found, page = fetch_page(db.session, queries.customers(search=search, sort=sort))
-    instances = [row for (row,) in found]
+    column, falling = queries.SORTS[sort.removeprefix("-")], sort.startswith("-")
+    query = queries.customers(search=search, sort=sort)
+    instances, page = Pages(query, column, VirtualInstance.id, descending=falling).fetch()
     app = application()
     columns = instance_list(app).columns
     cells = [column.cells(instances) for column in columns]

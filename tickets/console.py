@@ -7,14 +7,14 @@ from werkzeug.wrappers import Response
 
 from tempadmin.accounts import login
 from tempadmin.accounts.models import OMNIADMIN
-from tempadmin.db import db
 from tempadmin.runtime import current_runtime
 from tempadmin.web.guard import allow
 from tempadmin.web.navigation import Item, items
-from tempadmin.web.paging import fetch_page
+from tempadmin.web.paging import Pages
 from tempadmin.web.targets import Target, targets
 from tickets import confirm, console_ask, console_decide, console_leftovers, console_removal, queries
 from tickets.end import end_access
+from tickets.models import AccessRequest
 from tickets.presenting import PUBLIC_ID, page_of, row_of, stale_buttons_explained
 from tickets.states import EndReason
 
@@ -46,12 +46,12 @@ def list_access() -> str:
     query = queries.newest_first(
         requester_id=person_id if tab == "mine" else None, attention_at=now if tab == "attention" else None
     )
-    found, page = fetch_page(db.session, query)
+    found, page = Pages(query, AccessRequest.id, descending=True).fetch()
     tabs = [
         {"label": label, "url": url_for("console.list_access", tab=name), "current": name == tab, "count": None}
         for name, label in TABS.items()
     ]
-    rows = [row_of(one, person_id) for (one,) in found]
+    rows = [row_of(one, person_id) for one in found]
     return render_template("tickets/access_list.html", tab=tab, tabs=tabs, rows=rows, page=page)
 
 

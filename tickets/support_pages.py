@@ -26,12 +26,12 @@ from tempadmin.web.deeds import tell_deed
 from tempadmin.web.fields import SelectChoice
 from tempadmin.web.guard import allow
 from tempadmin.web.navigation import Item, items
-from tempadmin.web.paging import fetch_page
+from tempadmin.web.paging import Pages
 from tickets import approve, asking, extend, policy, support_view, watching
 from tickets import export as exports
 from tickets.change_policy import change_policy
 from tickets.end import end_access
-from tickets.models import AccessRequest
+from tickets.models import AccessRequest, Activity
 from tickets.presenting import stale_buttons_explained
 from tickets.states import EndReason
 
@@ -76,8 +76,8 @@ def live() -> str:
 def show(public_id: str) -> str:
     """Show the whole record of one access."""
     told = support_view.one(public_id, login.person())
-    rows, page = fetch_page(db.session, watching.activity_of(told.request))
-    activity = [support_view.activity_row(row) for (row,) in rows]
+    rows, page = Pages(watching.activity_of(told.request), Activity.id, descending=True).fetch()
+    activity = [support_view.activity_row(row) for row in rows]
     context = support_view.record_of(told, may_act=_may_act())
     return render_template("tickets/support_record.html", **context, activity=activity, page=page)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import g, url_for
+from sqlalchemy import Select
 
 from tempadmin.accounts.models import ADMINISTRATOR, User
-from tempadmin.web.paging import Page, page_of, windowed
+from tempadmin.web.paging import Page, Pages
 from tickets import answers, belongings, story, watching, ways_in
 from tickets.decisions import Decision, decisions_of
 from tickets.models import CUSTOMER_SIDE, IMPERSONATION, SUBJECT_SIDE, AccessRequest, Activity
@@ -41,9 +42,15 @@ def one(public_id: str, person: User) -> Told:
 
 def open_and_past(person: User) -> tuple[Sequence[Told], Page]:
     """Return one page of what is over; what is open comes in the same query, for ``open_now``."""
-    found = watching.told(watching.open_ids(person), windowed(watching.past_ids(person)))
-    _keep([one for one in found if one.is_open])
-    return page_of([one for one in found if not one.is_open])
+
+    def read(statement: Select[Any], values: Mapping[str, Any], *, descending: bool) -> Sequence[Told]:
+        found = watching.told(watching.open_ids(person), statement, values=values)
+        _keep([one for one in found if one.is_open])
+        over = [one for one in found if not one.is_open]
+        return over if descending else over[::-1]
+
+    past: Select[Any] = watching.past_ids(person)
+    return Pages(past, AccessRequest.id, descending=True, read=read).fetch()
 
 
 def _keep(found: list[Told]) -> None:

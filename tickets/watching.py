@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, or_, select, union_all
 
@@ -45,6 +46,11 @@ class Told:
     answers: Answers
 
     @property
+    def id(self) -> int:
+        """The request's."""
+        return self.request.id
+
+    @property
     def is_open(self) -> bool:
         """Whether it is not over."""
         return self.request.state in OPEN
@@ -69,8 +75,8 @@ def past_ids(person: User) -> Select[int]:
     return over.order_by(AccessRequest.id.desc())
 
 
-def told(*queries: Select[int]) -> list[Told]:
-    """Return the requests whose ids the queries find, newest first, with all answers: one query."""
+def told(*queries: Select[int], values: Mapping[str, Any] | None = None) -> list[Told]:
+    """Return the requests whose ids the queries find with these values, newest first, and all answers: one query."""
     found: dict[int, Told] = {}
     ids = union_all(*(select(one.subquery().c.id) for one in queries))
     query = (
@@ -80,7 +86,7 @@ def told(*queries: Select[int]) -> list[Told]:
         .where(AccessRequest.id.in_(ids))
         .order_by(AccessRequest.id.desc(), Approval.id)
     )
-    for request, approval, extension in db.session.execute(query):
+    for request, approval, extension in db.session.execute(query, values):
         present = found.setdefault(request.id, Told(request=request, answers=Answers()))
         if approval is not None:
             present.answers.add(approval, extension)

@@ -12,12 +12,11 @@ from tempadmin.accounts.models import OMNIADMIN
 from tempadmin.audit import queries
 from tempadmin.audit.export import COLUMNS, newest
 from tempadmin.audit.models import AuditEvent
-from tempadmin.db import db
 from tempadmin.web import streams, words
 from tempadmin.web.context import instance_source
 from tempadmin.web.guard import allow
 from tempadmin.web.navigation import Item, items
-from tempadmin.web.paging import fetch_page, search_text
+from tempadmin.web.paging import Pages, search_text
 
 blueprint = Blueprint("audit", __name__)
 
@@ -47,8 +46,8 @@ def init_app(app: Flask) -> None:
 def list_events() -> str:
     """Show the newest events that contain the text."""
     search = search_text()
-    found, page = fetch_page(db.session, queries.events(search=search))
-    rows = [_row(event) for (event,) in found]
+    found, page = Pages(queries.events(search=search), AuditEvent.id, descending=True).fetch()
+    rows = [_row(event) for event in found]
     export_url = url_for("audit.export", q=search or None)
     return render_template("audit/list.html", q=search, page=page, events=rows, export_url=export_url)
 

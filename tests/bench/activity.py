@@ -32,6 +32,7 @@ from tempadmin.db import db, transaction
 from tempadmin.logs import only_warnings
 from tempadmin.runtime import current_runtime
 from tempadmin.settings import Settings
+from tempadmin.web.paging import PAGE_SIZE, Pages
 from tempadmin.web.security import SESSION_COOKIE
 from tests.bench import server
 from tests.bench.client import Counting
@@ -158,7 +159,7 @@ def _customers_page(values: dict[str, str], request_id: int, cookie: str) -> Fig
         db.session.remove()
         record = f"/support-access/{public_id}"
         pages = {"customer's page": "/support-access", "its live part": "/support-access/live"}
-        pages |= {"record of an access": record, "record's last page": f"{record}?page={MUCH // 25}"}
+        pages |= {"record of an access": record, "record's last page": _end_of(app, record, request_id)}
         for name, path in pages.items():
             once = _opener(app, cookie, path)
             once()
@@ -167,6 +168,14 @@ def _customers_page(values: dict[str, str], request_id: int, cookie: str) -> Fig
             figures[f"{name} with {MUCH:,} rows, ms"] = statistics.median(once() for _ in range(PAGES // 4))
             figures[f"statements of {name}"] = float(len(seen))
     return figures
+
+
+def _end_of(app: Flask, record: str, request_id: int) -> str:
+    """The address of a record's last rows, as its pages would come to it."""
+    oldest = select(Activity.id).where(Activity.request_id == request_id).order_by(Activity.id).limit(PAGE_SIZE + 1)
+    with app.test_request_context(record):
+        _, page = Pages(select(Activity).where(Activity.id.in_(oldest)), Activity.id, descending=True).fetch()
+    return str(page.next_url)
 
 
 def _add(values: dict[str, str], request_id: int, count: int) -> None:

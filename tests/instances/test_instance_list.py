@@ -87,13 +87,16 @@ def test_a_click_on_a_heading_turns_the_order_round_and_keeps_the_search(world: 
 
 
 def test_25_a_page(world: World, console: Browser) -> None:
-    """Never a count over everything; the second page holds the rest."""
+    """Never a count over everything; the second page holds the rest, and leads back."""
     for number in range(27):
         world.instance(f"i{number:02}", f"Instance {number:02}")
     console.get("/instances")
     assert len(names(console)) == 25
-    console.get(console.link(r"/instances\?[^\"]*page=2[^\"]*"))
+    assert "1 – 25" in console.text
+    console.get(console.link(r"/instances\?after=[^\"]*"))
     assert names(console) == ["Instance 25", "Instance 26"]
+    console.get(console.link(r"/instances\?before=[^\"]*"))
+    assert names(console) == [f"Instance {number:02}" for number in range(25)]
 
 
 def test_an_archived_instance_is_no_target(world: World, console: Browser) -> None:

@@ -46,9 +46,9 @@ VALUES: tuple[bytes, ...] = (
     HUGE,
 )
 QUERIES: tuple[bytes, ...] = (
-    b"key=%00&code=%00&request=%00&challenge=%00&q=%00&page=%00&sort=%00&tab=%00",
-    b"key=%ff%fe&code=%ff&request=%ff&challenge=%ff&q=%ff%00&page=%ff&sort=%ff&tab=%ff",
-    b"key=%ED%A0%80&code=%ED%A0%80&request=%ED%A0%80&q=%ED%A0%80&page=-1&sort=-&tab=",
+    b"key=%00&code=%00&request=%00&challenge=%00&q=%00&page=%00&sort=%00&tab=%00&after=%00",
+    b"key=%ff%fe&code=%ff&request=%ff&challenge=%ff&q=%ff%00&page=%ff&sort=%ff&tab=%ff&after=%ff&before=%ff",
+    b"key=%ED%A0%80&code=%ED%A0%80&request=%ED%A0%80&q=%ED%A0%80&page=-1&before=%ED%A0%80&sort=-&tab=",
     b"page=" + b"9" * 5_000 + b"&q=" + b"%25" * 500,
     "page=１２&q=１２".encode(),
     b"page=99999999&sort=name%00&q=%0d%0aSet-Cookie:%20a=b",
