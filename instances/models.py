@@ -8,7 +8,8 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, event, 
 from sqlalchemy.orm import Mapped, mapped_column
 
 from instances.search import MAKE_SQLITE_TABLE, POSTGRESQL_INDEX, TRIGGERS
-from tempadmin.db import Base, UtcDateTime
+from tempadmin.db import Base
+from tempadmin.moments import UtcDateTime
 
 
 class VirtualInstance(Base):

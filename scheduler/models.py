@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tempadmin.db import Base, UtcDateTime
+from tempadmin.db import Base
+from tempadmin.moments import UtcDateTime
 
 DONE, FAILED, LOST = "done", "failed", "lost"
 

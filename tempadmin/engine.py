@@ -5,14 +5,32 @@ Nothing waits for ever, so that a request is answered, by 503 at worst, and lock
 
 from __future__ import annotations
 
+import select
 from typing import Any
 
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import Connection, ExceptionContext
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from tempadmin.clock import steady_seconds
 
 LOCK_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_SECONDS = 30
 STOPPED_TOO_LONG = "25P03"
+SNAPSHOT: dict[str, dict[str, Any]] = {
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+    "sqlite": {},
+}
+ASK_AFTER_SECONDS = 1.0
+"""A connection that was of use so lately is not asked whether it lives, unless its server said something meanwhile."""
+
+READING: dict[str, dict[str, Any]] = {"postgresql": {"isolation_level": "AUTOCOMMIT"}, "sqlite": {}}
+"""Under READ COMMITTED each statement sees its own moment anyway: BEGIN and ROLLBACK around reads only cost ways."""
+WRITING: dict[str, dict[str, Any]] = {
+    "postgresql": {"isolation_level": "READ COMMITTED", "write": True},
+    "sqlite": {"write": True},
+}
 
 
 def engine_options(url: str) -> dict[str, Any]:
@@ -40,7 +58,6 @@ def engine_options(url: str) -> dict[str, Any]:
             "tcp_user_timeout": 1000 * STATEMENT_TIMEOUT_SECONDS,
         },
         "hide_parameters": True,
-        "pool_pre_ping": True,
         "pool_timeout": LOCK_TIMEOUT_SECONDS,
         "pool_size": 5,
         "max_overflow": 10,
@@ -52,13 +69,38 @@ def _lower(value: Any) -> Any:
 
 
 def prepare_postgresql(engine: Engine) -> None:
-    """Know a connection that the server closed because its process was stopped in the middle of a transaction."""
+    """Use no connection that died while it lay idle, and know one whose process was stopped in a transaction."""
+
+    @event.listens_for(engine, "checkin")
+    def _on_checkin(_connection: object, record: ConnectionPoolEntry) -> None:
+        record.info["left_at"] = steady_seconds()
+
+    driver_error = engine.dialect.loaded_dbapi.Error
+
+    @event.listens_for(engine, "checkout")
+    def _on_checkout(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+        idle = steady_seconds() - record.info.get("left_at", steady_seconds())
+        if idle < ASK_AFTER_SECONDS and not _has_word(connection):
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except driver_error as error:
+            if not engine.dialect.is_disconnect(error, connection, None):
+                raise
+            raise InvalidatePoolError from error  # the others, left at the same time, are as dead
 
     @event.listens_for(engine, "handle_error")
     def _on_error(context: ExceptionContext) -> None:
         # To the driver this is an "internal error", and the connection as good as any (measured).
         if getattr(context.original_exception, "sqlstate", None) == STOPPED_TOO_LONG:
             context.is_disconnect = True
+
+
+def _has_word(connection: Any) -> bool:
+    """Tell whether a server that was asked nothing said something: mostly that it goes. Costs no round trip."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def prepare_sqlite(engine: Engine) -> None:

@@ -38,14 +38,9 @@ COUNT = (
     .where(_REQUESTS.c.id == bindparam("request"))
     .values(activity_count=_REQUESTS.c.activity_count + 1)
 )
-NOTE_USE = (
-    update(_SESSIONS)
-    .where(_SESSIONS.c.id == bindparam("session"), _SESSIONS.c.ended_at.is_(None))
-    .values(last_seen_at=bindparam("now"))
-)
 # PostgreSQL takes all three in one round trip; the join has it lock the request before the session (design §2).
 _COUNTED = COUNT.returning(_REQUESTS.c.id).cte("counted")
-_USED = NOTE_USE.where(_SESSIONS.c.access_request_id == _COUNTED.c.id).cte("used")
+_USED = sessions.NOTE_USE.where(_SESSIONS.c.access_request_id == _COUNTED.c.id).cte("used")
 ADD_AND_COUNT, ADD_COUNT_AND_NOTE_USE = ADD.add_cte(_COUNTED), ADD.add_cte(_COUNTED, _USED)
 
 log = structlog.get_logger()
@@ -147,7 +142,7 @@ def _send(connection: Connection, *, new: dict[str, Any], counted: dict[str, int
         return
     connection.execute(COUNT, counted)
     if used is not None:
-        connection.execute(NOTE_USE, used)
+        connection.execute(sessions.NOTE_USE, used)
     connection.execute(ADD, new)
 
 

@@ -10,7 +10,8 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tempadmin.db import Base, UtcDateTime
+from tempadmin.db import Base
+from tempadmin.moments import UtcDateTime
 from tickets import policy
 from tickets.states import State
 from tickets.triggers import TRIGGERS

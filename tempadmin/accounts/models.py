@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tempadmin.db import Base, UtcDateTime
+from tempadmin.db import Base
+from tempadmin.moments import UtcDateTime
 
 MEMBER, ADMINISTRATOR, OMNIADMIN = "member", "administrator", "omniadmin"
 REGULAR, TEMPORARY = "regular", "temporary"

@@ -14,7 +14,7 @@ from typing import cast
 import structlog
 from blinker import Signal
 from flask import Flask, current_app, g, has_request_context
-from sqlalchemy import select, update
+from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from tempadmin.accounts.models import OMNIADMIN, LoginSession, User
@@ -28,6 +28,24 @@ PURPOSE = "session"
 CHECKS = "tempadmin.session_checks"
 ENDED_HERE = "ended_sessions"
 SUPPORT_PREFIX = "support."
+
+# Built once: nearly every request reads its session, and whatever changes something locks it again.
+_WITH_USER = select(LoginSession, User).join(User, User.id == LoginSession.user_id)
+BY_DIGEST = _WITH_USER.where(
+    LoginSession.digest.in_(bindparam("digests", expanding=True)), LoginSession.instance_id == bindparam("instance")
+)
+# Whatever takes a person's right to act ends their sessions with it, so the one lock is enough to wait for (S23).
+LOCK_WITH_USER = (
+    _WITH_USER.where(LoginSession.id == bindparam("session"))
+    .with_for_update(of=LoginSession)
+    .execution_options(populate_existing=True)
+)
+_SESSIONS = cast(Table, LoginSession.__table__)
+NOTE_USE = (
+    update(_SESSIONS)
+    .where(_SESSIONS.c.id == bindparam("session"), _SESSIONS.c.ended_at.is_(None))
+    .values(last_seen_at=bindparam("now"))
+)
 
 log = structlog.get_logger()
 
@@ -95,11 +113,8 @@ def find(secret: str, *, instance_id: int, runtime: Runtime) -> LoginSession | N
 
 def find_with_user(secret: str, *, instance_id: int, runtime: Runtime) -> tuple[LoginSession, User] | None:
     """As ``find``, with the session's user in the same query."""
-    digests = runtime.keys.digests(PURPOSE, secret)
-    query = select(LoginSession, User).join(User, User.id == LoginSession.user_id)
-    found = db.session.execute(
-        query.where(LoginSession.digest.in_(digests), LoginSession.instance_id == instance_id)
-    ).one_or_none()
+    wanted = {"digests": runtime.keys.digests(PURPOSE, secret), "instance": instance_id}
+    found = db.session.execute(BY_DIGEST, wanted).one_or_none()
     return None if found is None else (found[0], found[1])
 
 
@@ -146,9 +161,8 @@ def recheck_acting(session: Session) -> None:
     if session_id is None or session.info["as_service"] or session_id in session.info.get(ENDED_HERE, ()):
         return
     session.flush()
-    row = lock(LoginSession, session_id)
-    user = None if row is None else db.session.get(User, row.user_id, populate_existing=True)
-    if row is None or why_dead(row, user, current_runtime().now()) is not None:
+    found = session.execute(LOCK_WITH_USER, {"session": session_id}).one_or_none()
+    if found is None or why_dead(found[0], found[1], current_runtime().now()) is not None:
         raise SessionOver("Your session ended while this was at work. Nothing of it was kept.")
 
 
@@ -190,5 +204,4 @@ def sign_out(*, session_id: int, runtime: Runtime) -> None:
 def touch(*, session_id: int, now: datetime) -> bool:
     """Note that a session was used; never revives an ended one. Return whether it was still alive."""
     with transaction(as_service=True):
-        alive = update(LoginSession).where(LoginSession.id == session_id, LoginSession.ended_at.is_(None))
-        return claimed(alive.values(last_seen_at=now))
+        return claimed(NOTE_USE, {"session": session_id, "now": now})

@@ -10,7 +10,7 @@ import click
 from tempadmin.audit import queries
 from tempadmin.audit.export import as_dict
 from tempadmin.cli import with_app
-from tempadmin.db import db
+from tempadmin.db import db, snapshot
 from tempadmin.runtime import Runtime
 from tempadmin.web.context import instance_source
 
@@ -65,5 +65,6 @@ def export(_runtime: Runtime, web_id: str | None) -> None:
         instance = instance_source().by_id(instance_id)
         if web_id is None or (instance is not None and instance.web_id == web_id):
             query = queries.events(instance_id=instance_id).order_by(None).order_by("number")
-            for event in db.session.scalars(query.execution_options(yield_per=queries.CHUNK)):
-                click.echo(json.dumps(as_dict(event), ensure_ascii=False))
+            with snapshot():
+                for event in db.session.scalars(query.execution_options(yield_per=queries.CHUNK)):
+                    click.echo(json.dumps(as_dict(event), ensure_ascii=False))

@@ -8,7 +8,8 @@ from sqlalchemy import Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tempadmin.audit.triggers import TRIGGERS
-from tempadmin.db import Base, UtcDateTime
+from tempadmin.db import Base
+from tempadmin.moments import UtcDateTime
 
 
 class AuditEvent(Base):

@@ -10,10 +10,11 @@ from sqlalchemy import Select, Table, func, or_, select
 
 from tempadmin.audit.chain import Fault, Link, faults
 from tempadmin.audit.models import AuditEvent, AuditHead
-from tempadmin.db import db
+from tempadmin.db import db, snapshot
 from tempadmin.runtime import Runtime
 
 CHUNK = 1_000
+GONE = "the event that was expected is gone or another: the tail was cut"
 COLUMNS = cast(Table, AuditEvent.__table__).columns
 
 
@@ -64,13 +65,16 @@ def verify(*, instance_id: int, runtime: Runtime, expected: tuple[int, str] | No
     expected
         A number and hash that was kept elsewhere: that event must still be there as it was.
     """
-    head = db.session.get(AuditHead, instance_id)
-    stored = None if head is None else (head.number, head.hash)
-    yield from faults(_chain(instance_id), runtime.keys, instance_id=instance_id, head=stored)
-    if expected is not None:
-        query = select(AuditEvent.hash).where(AuditEvent.instance_id == instance_id, AuditEvent.number == expected[0])
-        if db.session.scalar(query) != expected[1]:
-            yield Fault(instance_id, expected[0], "the event that was expected is gone or another: the tail was cut")
+    with snapshot():
+        head = db.session.get(AuditHead, instance_id)
+        stored = None if head is None else (head.number, head.hash)
+        yield from faults(_chain(instance_id), runtime.keys, instance_id=instance_id, head=stored)
+        if expected is not None:
+            event = AuditEvent.instance_id == instance_id, AuditEvent.number == expected[0]
+            if db.session.scalar(select(AuditEvent.hash).where(*event)) != expected[1]:
+                yield Fault(
+                    instance_id, expected[0], "the event that was expected is gone or another: the tail was cut"
+                )
 
 
 def _chain(instance_id: int) -> Iterator[Link]:

@@ -8,7 +8,6 @@ that is due, a ticket that has just run out) is no fault.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 from flask import Flask
@@ -18,7 +17,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from tempadmin.accounts.models import OMNIADMIN, REGULAR, Invitation, LoginSession, RecoveryCode, SecondFactor, User
 from tempadmin.accounts.people import carriers_of_reserved_names
 from tempadmin.audit import queries
-from tempadmin.db import db
+from tempadmin.db import db, snapshot
 from tempadmin.doctor.findings import Check, Finding, Line, error, examine, invariants, ok
 from tempadmin.outbox.models import OutboxMessage
 from tempadmin.runtime import Runtime
@@ -111,16 +110,3 @@ def _in_a_snapshot(check: Check) -> Check:
             yield from check.look(runtime)
 
     return replace(check, look=look)
-
-
-@contextmanager
-def snapshot() -> Iterator[None]:
-    """Read one state of the database, however many statements that takes; write nothing."""
-    session = db.session()
-    session.rollback()
-    if session.get_bind().dialect.name == "postgresql":
-        session.connection(execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
-    try:
-        yield
-    finally:
-        session.rollback()

@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy import Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tempadmin.db import Base, UtcDateTime
+from tempadmin.db import Base
+from tempadmin.moments import UtcDateTime
 
 _GIVEN_UP = text("sent_at IS NULL AND next_attempt_at IS NULL")
 

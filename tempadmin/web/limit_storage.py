@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Engine, Text, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tempadmin.db import Base, UtcDateTime
+from tempadmin.db import Base
+from tempadmin.moments import UtcDateTime
 
 SCHEME = "tempadmin"
 

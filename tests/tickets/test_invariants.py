@@ -8,10 +8,9 @@ from collections import Counter
 import pytest
 from sqlalchemy import text
 
-from tempadmin.db import db
+from tempadmin.db import db, snapshot
 from tempadmin.doctor.cli import examine_promises
 from tempadmin.doctor.findings import Level
-from tempadmin.doctor.invariants import snapshot
 from tests.conftest import Build
 from tests.diagnosis import doctor, healthy_world
 from tests.tamper import without_triggers

@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tempadmin.db import Base, UtcDateTime
+from tempadmin.db import Base
+from tempadmin.moments import UtcDateTime
 
 LONGEST_URI = 500
 KEY_PURPOSE = "oidc.key"
