@@ -131,7 +131,7 @@ def _note_use(response: Response) -> Response:
     if visit is not None:
         with transaction(as_service=True) as session:
             values = {"session": visit.session_id, "now": current_runtime().now()}
-            session.connection().execute(activity.NOTE_USE, values)
+            session.connection().execute(sessions.NOTE_USE, values)
     return response
 
 
