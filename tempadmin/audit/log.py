@@ -30,7 +30,9 @@ _INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.in
 
 def _locking(dialect: str, chains: Sequence[Any]) -> Executable:
     """Build the statement that makes the missing heads of chains, and locks and returns all: no rival comes between."""
-    new = _INSERTS[dialect](_HEADS).values([{"instance_id": chain, "number": 0, "hash": GENESIS} for chain in chains])
+    rows = [{"instance_id": chain, "number": 0, "hash": GENESIS} for chain in chains]
+    # A list of rows is compiled anew each time it is sent, also a list of one.
+    new = _INSERTS[dialect](_HEADS).values(rows[0] if len(rows) == 1 else rows)
     # An UPDATE of the key to itself changes nothing, and locks.
     locked = new.on_conflict_do_update(index_elements=["instance_id"], set_={"instance_id": new.excluded.instance_id})
     return cast(Executable, locked.returning(*_HEADS.columns))
