@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from flask import Flask
-from sqlalchemy import func, select, true, update
+from sqlalchemy import exists, select, true, update
 
+from tempadmin.audit import queries
 from tempadmin.audit.log import SERVICE, Actor, record
 from tempadmin.audit.models import AuditEvent
 from tempadmin.backup.anew import left_over, parts
@@ -53,11 +54,8 @@ def look_around(runtime: Runtime) -> str:
     What the lost time made in a directory elsewhere is known to nobody but by our marker. From here on it is a
     leftover, which the removal job goes on with for ever.
     """
-    restored, looked = (
-        db.session.scalar(select(func.max(AuditEvent.id)).where(AuditEvent.event == one)) for one in (RESTORED, LOOKED)
-    )
-    default = instance_source().default()
-    if restored is None or default is None or restored < (looked or 0):
+    restored, default = queries.newest(RESTORED), instance_source().default()
+    if restored is None or default is None or _looked_since(restored.id):
         return "nothing to do: no restore since the last look"
     swept = sweep(min_age=timedelta(0), runtime=runtime)
     silent = [words for words in swept.told if "was not read" in words]
@@ -65,6 +63,12 @@ def look_around(runtime: Runtime) -> str:
         with transaction(as_service=True):
             record(LOOKED, instance_id=default.id, actor=SERVICE, at=runtime.now(), found=swept.found, gone=swept.gone)
     return "; ".join([f"{swept.gone} of {swept.found} leftovers removed after a restore", *swept.told])
+
+
+def _looked_since(event_id: int) -> bool:
+    """Tell whether a look after that event was complete: it comes soon after, or is still being tried."""
+    looked = exists().where(AuditEvent.id > event_id, AuditEvent.event == LOOKED)
+    return bool(db.session.scalar(select(looked)))
 
 
 def accounts_left(runtime: Runtime) -> Iterator[str]:

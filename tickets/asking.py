@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import func, select
 
 from instances.connectors.base import Entry
 from instances.models import VirtualInstance
@@ -19,8 +19,10 @@ from tempadmin.db import db, lock
 from tempadmin.errors import Conflict, NotFound
 from tempadmin.runtime import Runtime
 from tickets import policy
-from tickets.models import APPROVED, IMPERSONATION, OMNIADMIN_SIDE, SUBJECT_SIDE, AccessRequest, Approval
-from tickets.states import OPEN, EndReason, State
+from tickets.models import APPROVED, IMPERSONATION, IS_OPEN, OMNIADMIN_SIDE, SUBJECT_SIDE, AccessRequest, Approval
+from tickets.states import EndReason, State
+
+DAY = timedelta(days=1)
 
 
 class AlreadyOpen(Conflict):
@@ -134,21 +136,18 @@ def refuse_if_open_or_flood(*, requester_id: int, instance_id: int, kind: str, n
     RateLimited
         When there were too many.
     """
-    mine = AccessRequest.requester_id == requester_id
-    here_today = and_(AccessRequest.instance_id == instance_id, AccessRequest.created_at >= now - timedelta(days=1))
-    rejected = and_(here_today, AccessRequest.end_reason == EndReason.REJECTED)
-    still_open = AccessRequest.state.in_(OPEN)
+    mine, here = AccessRequest.requester_id == requester_id, AccessRequest.instance_id == instance_id
     present = db.session.scalar(
-        select(AccessRequest.public_id)
-        .where(mine, AccessRequest.instance_id == instance_id, still_open, AccessRequest.kind == kind)
-        .limit(1)
+        select(AccessRequest.public_id).where(mine, here, IS_OPEN, AccessRequest.kind == kind).limit(1)
     )
     if present is not None:
         raise AlreadyOpen(present)
 
-    counts = (func.count().filter(condition) for condition in (still_open, here_today, rejected))
-    everywhere, today, refused = tuple(db.session.execute(select(*counts).where(mine)).one())
-    policy.refuse_flood(policy.Lately(open_everywhere=everywhere, asked_here_today=today, rejected_here_today=refused))
+    everywhere = select(func.count()).where(mine, IS_OPEN).scalar_subquery()
+    rejected = func.count().filter(AccessRequest.end_reason == EndReason.REJECTED)
+    today = select(everywhere, func.count(), rejected).where(mine, here, AccessRequest.created_at >= now - DAY)
+    still_open, asked, refused = tuple(db.session.execute(today).one())
+    policy.refuse_flood(policy.Lately(open_everywhere=still_open, asked_here_today=asked, rejected_here_today=refused))
 
 
 def can_answer(side: str, *, requester: User, instance_id: int) -> bool:

@@ -20,7 +20,7 @@ from tempadmin.runtime import Runtime
 from tickets import asking, more_time
 from tickets.end import begin_ending
 from tickets.machine import locked
-from tickets.models import APPROVED, IMPERSONATION, AccessRequest, Approval
+from tickets.models import APPROVED, IMPERSONATION, IS_OPEN, AccessRequest, Approval
 from tickets.states import OPEN, EndReason, State
 
 
@@ -70,7 +70,7 @@ def end_what_does_not_fit(instance: VirtualInstance, *, actor: Actor, now: datet
     longest = asking.longest_of(instance, runtime)
     needed = asking.sides_needed(instance, runtime)
     ended = 0
-    open_here = select(AccessRequest.id).where(AccessRequest.instance_id == instance.id, AccessRequest.state.in_(OPEN))
+    open_here = select(AccessRequest.id).where(AccessRequest.instance_id == instance.id, IS_OPEN)
     for request_id in db.session.scalars(open_here.order_by(AccessRequest.id)).all():
         request = locked(request_id)
         if State(request.state) not in OPEN:

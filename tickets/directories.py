@@ -27,6 +27,8 @@ from tickets.leftover_model import Leftover
 from tickets.models import TEMPORARY_ADMIN, AccessRequest
 
 AT_ONCE = 500
+LOCAL = "local"
+"""Our own table, the directory of most instances: nothing to read there."""
 
 log = structlog.get_logger()
 
@@ -75,7 +77,8 @@ class Reading:
 def read_all(runtime: Runtime) -> Iterator[Reading]:
     """Read every directory elsewhere, a few at a time; one that does not answer holds up none of the others."""
     columns = (VirtualInstance.id, VirtualInstance.name, VirtualInstance.connector)
-    every = [Place(*row) for row in db.session.execute(select(*columns).order_by(VirtualInstance.id))]
+    other = select(*columns).where(VirtualInstance.connector != LOCAL).order_by(VirtualInstance.id)
+    every = [Place(*row) for row in db.session.execute(other)]
     yield from _read([place for place in every if _is_to_be_read(place)], runtime)
 
 

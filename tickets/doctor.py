@@ -16,7 +16,7 @@ from tempadmin.db import db
 from tempadmin.doctor.findings import Check, Finding, checks, error, ok, warning
 from tempadmin.runtime import Runtime
 from tickets import astray, doctor_answers, queries
-from tickets.models import KINDS, AccessRequest, Ticket
+from tickets.models import IS_OPEN, KINDS, AccessRequest, Ticket
 from tickets.states import OPEN, WITH_TICKET, State
 
 SWEEP = "run: tempadmin cleanup --min-age 0s"
@@ -43,7 +43,7 @@ def what_does_not_fit(runtime: Runtime) -> Iterator[Finding]:
     found += doctor_answers.what_does_not_fit(runtime, end=how_to_end)
     yield from found
     if not found:
-        number = db.session.scalar(select(func.count()).where(AccessRequest.state.in_(OPEN))) or 0
+        number = db.session.scalar(select(func.count()).where(IS_OPEN)) or 0
         yield ok(f"{number} open requests; accounts, sessions, tickets and answers fit")
 
 

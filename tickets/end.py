@@ -20,7 +20,7 @@ from tempadmin.errors import Conflict
 from tempadmin.runtime import Runtime
 from tickets import announcements, removal, removal_outcome, tokens
 from tickets.machine import locked, locked_all, move_all
-from tickets.models import PENDING, VOID, AccessRequest, Extension
+from tickets.models import IS_OPEN, PENDING, VOID, AccessRequest, Extension
 from tickets.states import OPEN, EndReason, State
 
 TO_REMOVE = "tickets.to_remove"
@@ -56,7 +56,7 @@ def end_all_open(
     which: ColumnElement[bool], *, reason: EndReason, actor: Actor, now: datetime, promptly: bool = True
 ) -> int:
     """End every open request that fits a condition inside the open transaction; return how many (S23)."""
-    query = select(AccessRequest.id).where(AccessRequest.state.in_(OPEN), which)
+    query = select(AccessRequest.id).where(IS_OPEN, which)
     requests = locked_all(db.session.scalars(query).all()).values()
     still_open = [request for request in requests if State(request.state) in OPEN]
     end_together(still_open, reason=reason, actor=actor, now=now, promptly=promptly)

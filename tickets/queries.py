@@ -12,8 +12,8 @@ from instances.models import VirtualInstance
 from tempadmin.accounts.models import REGULAR, User
 from tempadmin.db import db
 from tempadmin.errors import NotFound
-from tickets.models import TEMPORARY_ADMIN, AccessRequest, Approval, Extension, Ticket
-from tickets.states import OPEN, State
+from tickets.models import IS_OPEN, TEMPORARY_ADMIN, AccessRequest, Approval, Extension, Ticket
+from tickets.states import State
 
 STUCK_FAILURES, STUCK_AFTER = 3, timedelta(minutes=15)
 
@@ -113,14 +113,14 @@ def open_of(*, requester_id: int, instance_id: int, kind: str = TEMPORARY_ADMIN)
         AccessRequest.requester_id == requester_id,
         AccessRequest.instance_id == instance_id,
         AccessRequest.kind == kind,
-        AccessRequest.state.in_(OPEN),
+        IS_OPEN,
     )
     return db.session.scalars(query).first()
 
 
 def all_open_of(*, requester_id: int) -> list[AccessRequest]:
     """Return a person's open requests, by instance."""
-    query = select(AccessRequest).where(AccessRequest.requester_id == requester_id, AccessRequest.state.in_(OPEN))
+    query = select(AccessRequest).where(AccessRequest.requester_id == requester_id, IS_OPEN)
     return list(db.session.scalars(query.order_by(AccessRequest.instance_name, AccessRequest.id)))
 
 
@@ -128,7 +128,7 @@ def open_by_instance(instances: Sequence[VirtualInstance]) -> Mapping[int, list[
     """Return the open requests of the given instances, in one query."""
     ids = [instance.id for instance in instances]
     found: dict[int, list[AccessRequest]] = {}
-    query = select(AccessRequest).where(AccessRequest.instance_id.in_(ids), AccessRequest.state.in_(OPEN))
+    query = select(AccessRequest).where(AccessRequest.instance_id.in_(ids), IS_OPEN)
     for request in db.session.scalars(query.order_by(AccessRequest.id)):
         found.setdefault(request.instance_id, []).append(request)
     return found

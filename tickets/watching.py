@@ -15,7 +15,7 @@ from instances.models import VirtualInstance
 from tempadmin.accounts.models import ADMINISTRATOR, REGULAR, User
 from tempadmin.db import db
 from tempadmin.errors import NotFound
-from tickets.models import IMPERSONATION, AccessRequest, Activity, Approval, Extension
+from tickets.models import IMPERSONATION, IS_OPEN, AccessRequest, Activity, Approval, Extension
 from tickets.states import OPEN
 
 SHOWN_ACTIVITY = 25
@@ -66,7 +66,7 @@ def theirs(person: User) -> ColumnElement[bool]:
 
 def open_ids(person: User) -> Select[int]:
     """Return the query of what is open and concerns a person."""
-    return select(AccessRequest.id).where(theirs(person), AccessRequest.state.in_(OPEN))
+    return select(AccessRequest.id).where(theirs(person), IS_OPEN)
 
 
 def past_ids(person: User) -> Select[int]:

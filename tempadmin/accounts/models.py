@@ -13,6 +13,8 @@ from tempadmin.moments import UtcDateTime
 MEMBER, ADMINISTRATOR, OMNIADMIN = "member", "administrator", "omniadmin"
 REGULAR, TEMPORARY = "regular", "temporary"
 
+_MADE, _CHANGED = text("made_in_request_id IS NOT NULL"), text("changed_in_request_id IS NOT NULL")
+
 
 class User(Base):
     """An account on exactly one virtual instance."""
@@ -26,6 +28,10 @@ class User(Base):
         Index("uq_users_instance_id_email", "instance_id", "email", unique=True),
         Index("uq_users_access_request_id", "access_request_id", unique=True),
         Index("ix_users_instance_id_kind_full_name_id", "instance_id", "kind", "full_name", "id"),
+        Index("ix_users_made_in_request_id", "made_in_request_id", sqlite_where=_MADE, postgresql_where=_MADE),
+        Index(
+            "ix_users_changed_in_request_id", "changed_in_request_id", sqlite_where=_CHANGED, postgresql_where=_CHANGED
+        ),
         {"sqlite_autoincrement": True},
     )
 

@@ -161,7 +161,7 @@ def look_through() -> Contents:
         people=_count(User.id),
         chains=_count(AuditHead.instance_id),
         events=_count(AuditEvent.id),
-        newest_event=db.session.scalar(select(func.max(AuditEvent.occurred_at))),
+        newest_event=db.session.scalar(select(AuditEvent.occurred_at).order_by(AuditEvent.id.desc()).limit(1)),
         doubts=doubts,
     )
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 import structlog
 from flask import Flask
-from sqlalchemy import select
 
+from tempadmin.audit import queries
 from tempadmin.audit.log import SERVICE, newest_written
-from tempadmin.audit.models import AuditEvent
 from tempadmin.backup import mark
 from tempadmin.backup.anew import Anew, begin_anew
 from tempadmin.db import db
@@ -57,12 +56,12 @@ def findings(runtime: Runtime) -> Iterator[Finding]:
     kept = mark.read(runtime.settings.data)
     with db.engine.connect() as connection:
         older = kept is not None and mark.is_older(connection, than=kept)
-    query = select(AuditEvent.occurred_at).where(AuditEvent.event == mark.RESTORED)
-    last = db.session.scalar(query.order_by(AuditEvent.id.desc()).limit(1))
+    last = queries.newest(mark.RESTORED)
     if older and kept is not None:
         message = f"this database is older than what was seen here: event {kept.id} is missing"
         yield error(message, "run: tempadmin db restored (the service does it by itself when it starts)")
     elif last is not None:
-        yield ok(f"restored, and began anew at {last:%Y-%m-%d %H:%M:%S} UTC; all that was under way ended then")
+        at = f"{last.occurred_at:%Y-%m-%d %H:%M:%S} UTC"
+        yield ok(f"restored, and began anew at {at}; all that was under way ended then")
     else:
         yield ok("never restored" if kept else "never restored as far as is known; nothing was seen from here yet")

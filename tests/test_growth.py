@@ -1,0 +1,69 @@
+"""However much there was, a page looks at no more of it: counted by the databases themselves, not by the clock.
+
+``make growth`` measures the same pages in time, and with a million requests.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.bench.side import AXES, Side
+from tests.conftest import SQLITE
+from tests.effort import Effort, effort
+
+FEW, MUCH = 100, 6_000
+LOGARITHMIC = 60
+"""Steps or rows: what a deeper index, or a page that is fuller than the smallest one, may cost."""
+EXPLAINED = {
+    "audit: search": "a text is looked for in all events, until enough are found",
+    "list: search, all found": "an index of trigrams finds all of them first",
+    "job: cleanup": "once a day it compares everything with everything",
+    "job: housekeeping": "it reads the oldest thousand rows of each kind, which the smallest database does not have",
+}
+"""What may look at more, and why."""
+
+
+def test_no_page_and_no_job_looks_at_more_the_more_there_was(
+    database: str, database_url: str | None, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Sixty times the instances, past requests, activity and events: an index that is missing shows at once."""
+    if database == SQLITE:
+        shutil.copy(request.getfixturevalue("empty_sqlite"), tmp_path / "tempadmin.db")
+    with closing(Side(tmp_path, database_url)) as side:
+        few, much = _efforts(side, FEW), _efforts(side, MUCH)
+    assert len(much) >= 40
+    more = [
+        f"{name}: {few[name].get(statement, 0)} -> {spent}: {statement}"
+        for name in sorted(much.keys() - EXPLAINED.keys())
+        if sum(much[name].values()) > 1.2 * sum(few[name].values()) + LOGARITHMIC
+        for statement, spent in much[name].items()
+        if spent > few[name].get(statement, 0)
+    ]
+    assert not more, "\n\n".join(more)
+
+
+def _efforts(side: Side, size: int) -> dict[str, Effort]:
+    """Fill up to a size; return what the second of two rounds asks of the database, by page."""
+    for axis in AXES:
+        side.fill(axis, size)
+    side.round()
+    found: dict[str, Effort] = defaultdict(lambda: defaultdict(int))
+    noting = side.meter.noting
+
+    @contextmanager
+    def watching(name: str) -> Iterator[None]:
+        with effort() as spent, noting(name):
+            yield
+        for statement, amount in spent.items():
+            found[name][statement] += amount
+
+    side.meter.noting = watching  # type: ignore[method-assign]
+    side.round()
+    side.meter.noting = noting  # type: ignore[method-assign]
+    return found
