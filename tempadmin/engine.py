@@ -18,6 +18,9 @@ from tempadmin.clock import steady_seconds
 LOCK_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_SECONDS = 30
 STOPPED_TOO_LONG = "25P03"
+NO_MERGES = "-c enable_mergejoin=off"
+"""All is found by keys here. A merge of two tables reads one of them up to the newest account, and is planned by
+statistics that do not know of that one yet: every page of whoever is inside read all 6,000 accounts (measured)."""
 SNAPSHOT: dict[str, dict[str, Any]] = {
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
     "sqlite": {},
@@ -49,11 +52,7 @@ def engine_options(url: str) -> dict[str, Any]:
     }
     return {
         "connect_args": {
-            # Everything here is found by its key. A merge of two tables reads one of them up to the newest account, and is
-            # planned by statistics that do not know of that one yet (every page of one inside, with 6,000 accounts).
-            "options": " ".join(
-                ["-c enable_mergejoin=off", *(f"-c {name}={value}s" for name, value in limits.items())]
-            ),
+            "options": " ".join([NO_MERGES, *(f"-c {name}={seconds}s" for name, seconds in limits.items())]),
             # Without these a server that swallows packets, or went away with its machine, holds a request for minutes.
             "connect_timeout": LOCK_TIMEOUT_SECONDS,
             "keepalives_idle": 10,

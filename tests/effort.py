@@ -64,11 +64,8 @@ def _rows(spent: Effort) -> Iterator[None]:
         if isinstance(parameters, list) or not statement.lstrip().startswith(EXPLAINED):
             return  # many at once are never many reads
         driver: Any = connection.connection.driver_connection
-        with driver.cursor() as cursor:
-            cursor.execute("SAVEPOINT effort")
-            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
-            (plans,) = cursor.fetchone()
-            cursor.execute("ROLLBACK TO SAVEPOINT effort")
+        with driver.transaction(force_rollback=True):
+            (plans,) = driver.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters).fetchone()
         spent[statement] += sum(_read(plan["Plan"]) for plan in plans)
 
     event.listen(db.engine, "before_cursor_execute", before)

@@ -205,7 +205,7 @@ def _add(connection: Connection, columns: Sequence[str], rows: Sequence[tuple[An
                 copy.write_row(row)
         return
     at = columns.index("occurred_at")
-    stored = [(*row[:at], f"{row[at]:%Y-%m-%d %H:%M:%S.%f}", *row[at + 1 :]) for row in rows]
+    stored = [(*row[:at], row[at].replace(tzinfo=None).isoformat(" ", "microseconds"), *row[at + 1 :]) for row in rows]
     marks = ", ".join("?" for _ in columns)
     connection.exec_driver_sql(f"INSERT INTO audit_events ({names}) VALUES ({marks})", stored)
 

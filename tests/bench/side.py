@@ -24,7 +24,7 @@ from tickets.models import AccessRequest
 from tickets.states import State
 
 OMNIADMINS, PLACES = 3, 4
-"""Few, so that each one's first page is full with a hundred requests, and a million of them are a third of a million."""
+"""Few: with a hundred requests each one's first page is full, and of a million each has a third or a quarter."""
 ACME = "http://acme.localhost:8000"
 TOKEN = "t" * 40
 INSTANCES, PAST, RECORD = AXES = ("instances", "past requests", "rows of the record")
