@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, ParamSpec, TypeVar, cast
 
 from flask import Flask, current_app
@@ -31,9 +31,10 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from tempadmin import failpoints
 from tempadmin.database import Database
 from tempadmin.engine import SNAPSHOT, STOPPED_TOO_LONG, WRITING, prepare_postgresql, prepare_sqlite
+from tempadmin.turns import UNTIL, Turns
 
 SERIALIZATION_FAILURE, DEADLOCK, READ_ONLY = "40001", "40P01", "25006"
-BEFORE_COMMIT, AFTER_COMMIT = "tempadmin.before_commit", "after_commit"
+BEFORE_COMMIT, AFTER_COMMIT, TURNS = "tempadmin.before_commit", "after_commit", "tempadmin.turns"
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -61,7 +62,7 @@ db = Database(model_class=Base)
 def init_app(app: Flask) -> None:
     """Bind the database to the application."""
     db.init_app(app)
-    app.extensions[BEFORE_COMMIT] = []
+    app.extensions[BEFORE_COMMIT], app.extensions[TURNS] = [], Turns()
     with app.app_context():
         prepare = prepare_sqlite if db.engine.dialect.name == "sqlite" else prepare_postgresql
         prepare(db.engine)
@@ -102,14 +103,17 @@ def transaction(*, as_service: bool = False, joins: bool = False) -> Iterator[Se
     session.rollback()
     session.info.clear()
     session.info.update(in_transaction=True, as_service=as_service)
+    dialect = session.get_bind().dialect.name
+    turns = current_app.extensions[TURNS] if dialect == "sqlite" else nullcontext()
     try:
-        session.connection(execution_options=WRITING[session.get_bind().dialect.name])
-        reach = failpoints.opened()
-        yield session
-        for check in before_commit(current_app):
-            check(session)
-        reach("before commit")
-        session.commit()
+        with turns as until:
+            session.connection(execution_options={**WRITING[dialect], UNTIL: until})
+            reach = failpoints.opened()
+            yield session
+            for check in before_commit(current_app):
+                check(session)
+            reach("before commit")
+            session.commit()
     except BaseException:
         session.info.clear()  # first: a rollback over a connection that died raises
         session.rollback()

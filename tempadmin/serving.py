@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from tempadmin.settings import Settings, SettingsError, load_settings
 from tempadmin.worker import Worker
 
 THREADS = 4
+SWITCH_SECONDS = 0.0005
 
 
 def register(group: click.Group) -> None:
@@ -130,6 +132,8 @@ class _Server(BaseApplication):
 
     def _post_fork(self, _server: object, _worker: object) -> None:
         """Start the scheduler's thread in each worker: threads do not survive a fork; the lease decides who leads."""
+        # Whoever writes gives the interpreter away at each statement, and must have it back before everybody waits.
+        sys.setswitchinterval(SWITCH_SECONDS)
         if self._settings.scheduler == "embedded":
             self._stoppers = [start(self._app) for start in background(self._app)]
 
