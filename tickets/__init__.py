@@ -26,6 +26,7 @@ from tickets import (
     notices,
     portal,
     refusals,
+    retention,
     support_pages,
     support_session,
 )
@@ -68,3 +69,4 @@ def init_app(app: Flask) -> None:
     metrics.init_app(app)
     moving.init_app(app)
     refusals.init_app(app)
+    retention.init_app(app)

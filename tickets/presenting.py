@@ -16,7 +16,7 @@ from tempadmin.outbox.queue import trouble
 from tempadmin.runtime import current_runtime
 from tempadmin.web import words
 from tempadmin.web.context import instance_source
-from tickets import answers, belongings, queries, story, ways_in
+from tickets import answers, belongings, queries, retention, story, ways_in
 from tickets.decisions import decisions_of
 from tickets.models import IMPERSONATION, OMNIADMIN_SIDE, AccessRequest
 from tickets.notices import CONFIRM_ACCESS
@@ -51,6 +51,7 @@ def page_of(found: AccessRequest) -> dict[str, Any]:
         "steps": steps,
         "decisions": [] if mine else decisions_of(found, approvals, extension, of_extension, side=OMNIADMIN_SIDE),
         "header_forms": _header_forms(found, state, mine=mine),
+        "archived": retention.record_archived(found),
         "note": _mail_note(found) if state == State.AWAITING_CONFIRMATION and mine else None,
     }
 

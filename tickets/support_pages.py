@@ -27,7 +27,7 @@ from tempadmin.web.fields import SelectChoice
 from tempadmin.web.guard import allow
 from tempadmin.web.navigation import Item, items
 from tempadmin.web.paging import Pages
-from tickets import approve, asking, extend, policy, support_view, watching
+from tickets import approve, asking, extend, policy, retention, support_view, watching
 from tickets import export as exports
 from tickets.change_policy import change_policy
 from tickets.end import end_access
@@ -79,7 +79,8 @@ def show(public_id: str) -> str:
     rows, page = Pages(watching.activity_of(told.request), Activity.id, descending=True).fetch()
     activity = [support_view.activity_row(row) for row in rows]
     context = support_view.record_of(told, may_act=_may_act())
-    return render_template("tickets/support_record.html", **context, activity=activity, page=page)
+    archived = retention.activity_archived(told.request) if page.next_url is None else None
+    return render_template("tickets/support_record.html", **context, activity=activity, page=page, archived=archived)
 
 
 @blueprint.get("/support-access/export.<form>")

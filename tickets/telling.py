@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from tempadmin.audit import queries as audit_queries
-from tickets import belongings, queries, story, watching
+from tickets import belongings, queries, retention, story, watching
 from tickets.models import IMPERSONATION, PENDING, AccessRequest, Approval
 from tickets.states import OPEN, State
 from tickets.watching import Answers
@@ -71,12 +71,13 @@ def record_of(request: AccessRequest) -> dict[str, Any]:
             {"at": event.occurred_at.isoformat(), "event": event.event, "by": event.actor_name}
             for event in audit_queries.of_request(request_id=request.id)
         ],
+        "older_events_archived": _iso(retention.record_archived(request)),
     }
 
 
 def lines_of(record: Mapping[str, Any]) -> Iterator[str]:
     """Yield a record as lines for a terminal."""
-    lists = ("approvals", "extension", "accounts_made", "events")
+    lists = ("approvals", "extension", "accounts_made", "events", "older_events_archived")
     for name, value in record.items():
         if name not in lists:
             words = ", ".join(value) if isinstance(value, list) else value
@@ -88,6 +89,8 @@ def lines_of(record: Mapping[str, Any]) -> Iterator[str]:
     for one in record["accounts_made"]:
         vouched = "vouched for" if one["vouched_for"] else "nobody vouched for it yet"
         yield f"account made: {one['name']} <{one['email']}>, {one['role']}, {vouched}"
+    if record["older_events_archived"]:
+        yield f"Older events were archived on {record['older_events_archived']}."
     for one in record["events"]:
         yield f"  {one['at']}  {one['event']:<28} {one['by']}"
 

@@ -14,6 +14,12 @@ SQLITE = {
     """,
     "activity_no_delete": """
         CREATE TRIGGER activity_no_delete BEFORE DELETE ON activity
+        WHEN NOT EXISTS (
+            SELECT 1 FROM audit_checkpoints AS below JOIN audit_events AS said
+            ON said.instance_id = below.instance_id AND said.number = below.event_number
+            WHERE below.instance_id = OLD.instance_id AND below.activity_id >= OLD.id
+            AND said.event = 'audit.checkpoint'
+        )
         BEGIN
             SELECT RAISE(ABORT, 'activity rows are append-only: DELETE is refused');
         END
@@ -46,9 +52,32 @@ BEGIN
 END
 """
 
+POSTGRESQL_DELETES = """
+DECLARE
+    refused boolean;
+BEGIN
+    EXECUTE format(
+        'SELECT EXISTS (
+            SELECT 1 FROM (SELECT instance_id, max(id) AS id FROM gone GROUP BY instance_id) AS taken
+            WHERE NOT EXISTS (
+                SELECT 1 FROM %1$I.audit_checkpoints AS below JOIN %1$I.audit_events AS said
+                ON said.instance_id = below.instance_id AND said.number = below.event_number
+                WHERE below.instance_id = taken.instance_id AND below.activity_id >= taken.id
+                AND said.event = ''audit.checkpoint''
+            )
+        )', TG_TABLE_SCHEMA
+    ) INTO refused;
+    IF refused THEN
+        RAISE EXCEPTION 'activity rows are append-only: DELETE is refused'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END
+"""
+
 POSTGRESQL = {
     "activity_append_only": """
-        CREATE TRIGGER activity_append_only BEFORE INSERT OR DELETE OR UPDATE ON activity
+        CREATE TRIGGER activity_append_only BEFORE INSERT OR UPDATE ON activity
         FOR EACH ROW EXECUTE FUNCTION activity_append_only()
     """,
     "activity_no_truncate": """
@@ -57,8 +86,16 @@ POSTGRESQL = {
     """,
 }
 
+POSTGRESQL_DELETE = """
+    CREATE TRIGGER activity_only_pruned AFTER DELETE ON activity REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION activity_only_pruned()
+"""
+
 TRIGGERS = {
     "sqlite": SQLITE,
-    "postgresql": {name: f"{text} AS {POSTGRESQL_FUNCTION}" for name, text in POSTGRESQL.items()},
+    "postgresql": {
+        **{name: f"{text} AS {POSTGRESQL_FUNCTION}" for name, text in POSTGRESQL.items()},
+        "activity_only_pruned": f"{POSTGRESQL_DELETE} AS {POSTGRESQL_DELETES}",
+    },
 }
 """By database and name: a trigger's definition, on PostgreSQL with the body of its function."""

@@ -14,8 +14,11 @@ from typing import Protocol
 
 from tempadmin.keys import Keys
 
-PURPOSE = "audit"
+PURPOSE, CHECKPOINT_PURPOSE = "audit", "audit-checkpoint"
 GENESIS = "0" * 64
+BEGINNING = (0, GENESIS)
+CHECKPOINT = "audit.checkpoint"
+"""The event that says that the older ones were archived."""
 
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 """What ``json.dumps`` makes of a text."""
@@ -34,6 +37,21 @@ class Link(Protocol):
     details: str
     previous_hash: str
     hash: str
+
+
+class Checkpoint(Protocol):
+    """The columns of a checkpoint, all of which its signature covers."""
+
+    instance_id: int
+    number: int
+    hash: str
+    event_number: int
+    archived_before: datetime
+    made_at: datetime
+    first_id: int
+    first_hash: str
+    last_id: int
+    activity_id: int
 
 
 @dataclass(frozen=True)
@@ -65,7 +83,22 @@ def seal(link: Link, keys: Keys) -> str:
     return keys.mac(PURPOSE, canonical(link))[0]
 
 
-def faults(links: Iterable[Link], keys: Keys, *, instance_id: int, head: tuple[int, str] | None) -> Iterator[Fault]:
+def checkpoint_words(checkpoint: Checkpoint) -> bytes:
+    """Put a checkpoint into the one byte string that its signature covers: sorted keys, no spaces, UTC."""
+    values = {name: getattr(checkpoint, name) for name in sorted(Checkpoint.__annotations__)}
+    for name in ("archived_before", "made_at"):
+        values[name] = values[name].astimezone(UTC).isoformat(timespec="microseconds")
+    return json.dumps(values, separators=(",", ":")).encode()
+
+
+def faults(
+    links: Iterable[Link],
+    keys: Keys,
+    *,
+    instance_id: int,
+    head: tuple[int, str] | None,
+    after: tuple[int, str] = BEGINNING,
+) -> Iterator[Fault]:
     """Walk one instance's chain, oldest first, and yield what does not hold.
 
     Parameters
@@ -79,8 +112,10 @@ def faults(links: Iterable[Link], keys: Keys, *, instance_id: int, head: tuple[i
     head
         Number and hash that the chain must end with: the stored head, or one that was kept elsewhere. ``None`` when
         there is no head row, which is right for an empty chain only.
+    after
+        Number and hash of the event that the first one follows, where those before it were archived.
     """
-    number, hash_before = 0, GENESIS
+    number, hash_before = after
     for link in links:
         if link.number > number + 1:
             gone = f"event {number + 1}" if link.number == number + 2 else f"events {number + 1} to {link.number - 1}"

@@ -1,4 +1,4 @@
-"""``tempadmin audit``: check the record."""
+"""``tempadmin audit``: check, export and prune the record."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from tempadmin.audit import queries
+from tempadmin.audit import prune_cli, queries
 from tempadmin.audit.export import as_dict
 from tempadmin.cli import with_app
 from tempadmin.db import db, snapshot
@@ -17,12 +17,14 @@ from tempadmin.web.context import instance_source
 
 def register(group: click.Group) -> None:
     """Add the commands."""
+    audit.add_command(prune_cli.prune)
+    audit.add_command(prune_cli.verify_archive)
     group.add_command(audit)
 
 
 @click.group()
 def audit() -> None:
-    """Check and export the record."""
+    """Check, export and prune the record."""
 
 
 def _head(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int, int, str] | None:
@@ -39,21 +41,26 @@ def _head(_context: click.Context, _parameter: click.Parameter, value: str | Non
 @click.option("--expect-head", callback=_head, help="INSTANCE:NUMBER:HASH from the log: finds a cut tail too.")
 def verify(runtime: Runtime, expect_head: tuple[int, int, str] | None) -> None:
     """Walk every chain; exit code 1 and a line per fault when one does not hold."""
-    ids = queries.instance_ids()
-    if expect_head is not None and expect_head[0] not in ids:
-        ids.append(expect_head[0])
-    found = 0
-    for instance_id in ids:
-        instance = instance_source().by_id(instance_id)
-        name = instance.web_id if instance else f"instance {instance_id}"
-        expected = expect_head[1:] if expect_head and expect_head[0] == instance_id else None
-        for fault in queries.verify(instance_id=instance_id, runtime=runtime, expected=expected):
-            click.echo(f"{name}: event {fault.number}: {fault.message}")
-            found += 1
+    with snapshot():  # the service writes meanwhile, and may be pruned
+        ids = queries.instance_ids()
+        if expect_head is not None and expect_head[0] not in ids:
+            ids.append(expect_head[0])
+        found = sum(_faults_of(one, runtime, expect_head) for one in ids)
     if found:
         click.echo(f"{found} faults in {len(ids)} chains.", err=True)
         sys.exit(1)
     click.echo(f"{len(ids)} chains hold.")
+
+
+def _faults_of(instance_id: int, runtime: Runtime, expect_head: tuple[int, int, str] | None) -> int:
+    """Print the faults of one chain; return how many."""
+    instance, found = instance_source().by_id(instance_id), 0
+    name = instance.web_id if instance else f"instance {instance_id}"
+    expected = expect_head[1:] if expect_head and expect_head[0] == instance_id else None
+    for fault in queries.verify(instance_id=instance_id, runtime=runtime, expected=expected):
+        click.echo(f"{name}: event {fault.number}: {fault.message}")
+        found += 1
+    return found
 
 
 @audit.command("export")

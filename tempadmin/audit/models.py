@@ -1,4 +1,4 @@
-"""Audit events and the head of each chain. They outlive what they speak of: plain ids, no foreign keys (S54)."""
+"""Audit events, each chain's head and checkpoint. They outlive what they speak of: plain ids, no foreign keys (S54)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Index, String, Text, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from tempadmin.audit.checkpoint_triggers import TRIGGERS as CHECKPOINT_TRIGGERS
 from tempadmin.audit.triggers import TRIGGERS
 from tempadmin.db import Base
 from tempadmin.moments import UtcDateTime
@@ -52,3 +53,31 @@ class AuditHead(Base):
     instance_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     number: Mapped[int]
     hash: Mapped[str] = mapped_column(String(64))
+
+
+class AuditCheckpoint(Base):
+    """Where one chain begins since its older events were archived: what lies below may go, and no more (S51).
+
+    It only moves forward. Its signature covers all of it, and an event further up in the chain says the same.
+    """
+
+    __tablename__ = "audit_checkpoints"
+    __table_args__ = ({"info": {"triggers": CHECKPOINT_TRIGGERS}},)
+
+    instance_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int]
+    """The last event that was archived."""
+    hash: Mapped[str] = mapped_column(String(64))
+    event_number: Mapped[int]
+    """The event in the same chain that says so."""
+    archived_before: Mapped[datetime] = mapped_column(UtcDateTime)
+    """Everything that was archived is older."""
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    first_id: Mapped[int]
+    """The chain's very first event, by id and hash: the first one of all names the database (``backup.mark``)."""
+    first_hash: Mapped[str] = mapped_column(String(64))
+    last_id: Mapped[int]
+    """The id of the last event that was archived."""
+    activity_id: Mapped[int]
+    """The last row of activity that was archived with them; 0 when there was none."""
+    signature: Mapped[str] = mapped_column(String(64))

@@ -8,6 +8,7 @@ from typing import cast
 
 from sqlalchemy import ColumnElement, Select, Table, func, or_, select
 
+from tempadmin.audit.beginnings import beginning
 from tempadmin.audit.chain import Fault, Link, faults
 from tempadmin.audit.models import IS_LOOKED_UP, LOOKED_UP, AuditEvent, AuditHead
 from tempadmin.db import db, snapshot
@@ -80,8 +81,10 @@ def verify(*, instance_id: int, runtime: Runtime, expected: tuple[int, str] | No
     with snapshot():
         head = db.session.get(AuditHead, instance_id)
         stored = None if head is None else (head.number, head.hash)
-        yield from faults(_chain(instance_id), runtime.keys, instance_id=instance_id, head=stored)
-        if expected is not None:
+        begins = beginning(instance_id, runtime)
+        yield from begins.faults
+        yield from faults(_chain(instance_id), runtime.keys, instance_id=instance_id, head=stored, after=begins.after)
+        if expected is not None and not begins.covers(*expected):
             event = AuditEvent.instance_id == instance_id, AuditEvent.number == expected[0]
             if db.session.scalar(select(AuditEvent.hash).where(*event)) != expected[1]:
                 yield Fault(

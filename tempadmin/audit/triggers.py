@@ -1,7 +1,9 @@
 """The triggers that keep audit events as they were written (S51), as this version expects to find them.
 
 The application lets nobody edit its record, and the chain betrays whoever does; these triggers refuse it in the
-database too, from any program that has its password and not the right to change its schema.
+database too, from any program that has its password and not the right to change its schema. Only what lies below a
+checkpoint may go, from the chain's beginning on and without a gap: whether the checkpoint is signed is for
+``audit verify`` to say, for the database has no key.
 
 Migrations hold their own text and not this one: what revision 0002 made must stay what it made, also after this text
 has changed. A new text here needs a new revision; until it exists, the comparison of schemas (``tempadmin.schema``)
@@ -19,6 +21,13 @@ SQLITE = {
     """,
     "audit_events_no_delete": """
         CREATE TRIGGER audit_events_no_delete BEFORE DELETE ON audit_events
+        WHEN EXISTS (SELECT 1 FROM audit_events WHERE instance_id = OLD.instance_id AND number < OLD.number)
+            OR NOT EXISTS (
+                SELECT 1 FROM audit_checkpoints AS below JOIN audit_events AS said
+                ON said.instance_id = below.instance_id AND said.number = below.event_number
+                WHERE below.instance_id = OLD.instance_id AND below.number >= OLD.number
+                AND said.event = 'audit.checkpoint'
+            )
         BEGIN
             SELECT RAISE(ABORT, 'audit events are append-only: DELETE is refused');
         END
@@ -54,9 +63,36 @@ BEGIN
 END
 """
 
+# Once for all rows of a statement: in which order it takes them is PostgreSQL's own affair.
+POSTGRESQL_DELETES = """
+DECLARE
+    refused boolean;
+BEGIN
+    EXECUTE format(
+        'SELECT EXISTS (
+            SELECT 1 FROM (SELECT instance_id, max(number) AS number FROM gone GROUP BY instance_id) AS taken
+            WHERE EXISTS (
+                SELECT 1 FROM %1$s AS left_over
+                WHERE left_over.instance_id = taken.instance_id AND left_over.number < taken.number
+            ) OR NOT EXISTS (
+                SELECT 1 FROM %2$I.audit_checkpoints AS below JOIN %1$s AS said
+                ON said.instance_id = below.instance_id AND said.number = below.event_number
+                WHERE below.instance_id = taken.instance_id AND below.number >= taken.number
+                AND said.event = ''audit.checkpoint''
+            )
+        )', TG_RELID::regclass, TG_TABLE_SCHEMA
+    ) INTO refused;
+    IF refused THEN
+        RAISE EXCEPTION 'audit events are append-only: DELETE is refused'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END
+"""
+
 POSTGRESQL = {
     "audit_events_append_only": """
-        CREATE TRIGGER audit_events_append_only BEFORE INSERT OR DELETE OR UPDATE ON audit_events
+        CREATE TRIGGER audit_events_append_only BEFORE INSERT OR UPDATE ON audit_events
         FOR EACH ROW EXECUTE FUNCTION audit_events_append_only()
     """,
     "audit_events_no_truncate": """
@@ -65,8 +101,16 @@ POSTGRESQL = {
     """,
 }
 
+POSTGRESQL_DELETE = """
+    CREATE TRIGGER audit_events_only_pruned AFTER DELETE ON audit_events REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_events_only_pruned()
+"""
+
 TRIGGERS = {
     "sqlite": SQLITE,
-    "postgresql": {name: f"{text} AS {POSTGRESQL_FUNCTION}" for name, text in POSTGRESQL.items()},
+    "postgresql": {
+        **{name: f"{text} AS {POSTGRESQL_FUNCTION}" for name, text in POSTGRESQL.items()},
+        "audit_events_only_pruned": f"{POSTGRESQL_DELETE} AS {POSTGRESQL_DELETES}",
+    },
 }
 """By database and name: a trigger's definition, on PostgreSQL with the body of its function."""

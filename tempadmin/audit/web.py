@@ -10,6 +10,7 @@ from flask import Blueprint, Flask, Response, render_template, url_for
 
 from tempadmin.accounts.models import OMNIADMIN
 from tempadmin.audit import queries
+from tempadmin.audit.beginnings import last_archived
 from tempadmin.audit.export import COLUMNS, newest
 from tempadmin.audit.models import AuditEvent
 from tempadmin.web import streams, words
@@ -49,7 +50,10 @@ def list_events() -> str:
     found, page = Pages(queries.events(search=search), AuditEvent.id, descending=True).fetch()
     rows = [_row(event) for event in found]
     export_url = url_for("audit.export", q=search or None)
-    return render_template("audit/list.html", q=search, page=page, events=rows, export_url=export_url)
+    archived = last_archived() if page.next_url is None else None
+    return render_template(
+        "audit/list.html", q=search, page=page, events=rows, export_url=export_url, archived=archived
+    )
 
 
 @blueprint.get("/audit/export.csv")

@@ -17,7 +17,8 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Connection, exists, select
 
-from tempadmin.audit.models import AuditEvent
+from tempadmin.audit.beginnings import database_name
+from tempadmin.audit.models import AuditCheckpoint, AuditEvent
 
 FILE_NAME = "highest_seen.json"
 RESTORED = "database.restored"
@@ -69,21 +70,23 @@ def highest(connection: Connection) -> Mark | None:
     """Return the database's own newest event as a mark; ``None`` when nothing ever happened in it."""
     newest = select(AuditEvent.id, AuditEvent.hash).order_by(AuditEvent.id.desc()).limit(1)
     found = connection.execute(newest).one_or_none()
-    return None if found is None else Mark(first=_first(connection) or "", id=found.id, hash=found.hash)
+    return None if found is None else Mark(first=database_name(connection) or "", id=found.id, hash=found.hash)
 
 
 def is_older(connection: Connection, *, than: Mark) -> bool:
     """Tell whether this is the mark's database, and lacks what was seen in it.
 
     Where it began anew after that, it lacks the event rightly: ids after a beginning are higher than all before it.
-    Another database altogether (its first event is another) is none of the mark's business.
+    Another database altogether (its first event is another) is none of the mark's business. Nor is an event that was
+    archived since: then nobody looked from here for 30 days, and nothing that was under way then still is.
     """
-    first = _first(connection)
+    first = database_name(connection)
     if first is None or first != than.first:
         return False
     holds = exists().where(AuditEvent.id == than.id, AuditEvent.hash == than.hash)
     began_anew = exists().where(AuditEvent.id > than.id, AuditEvent.event == RESTORED)
-    return not connection.scalar(select(holds | began_anew))
+    archived = exists().where(AuditCheckpoint.last_id >= than.id)
+    return not connection.scalar(select(holds | began_anew | archived))
 
 
 def _say_once(event: str, path: Path, error: Exception) -> None:
@@ -91,7 +94,3 @@ def _say_once(event: str, path: Path, error: Exception) -> None:
     if (event, path) not in _said:
         _said.add((event, path))
         log.warning(event, path=str(path), error=str(error) or type(error).__name__)
-
-
-def _first(connection: Connection) -> str | None:
-    return connection.scalar(select(AuditEvent.hash).order_by(AuditEvent.id).limit(1))

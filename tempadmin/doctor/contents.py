@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import func, select
 
@@ -11,7 +12,7 @@ from tempadmin.accounts.factors import seed_of
 from tempadmin.accounts.models import OMNIADMIN, SecondFactor, User
 from tempadmin.accounts.people import carriers_of_reserved_names
 from tempadmin.audit.chain import PURPOSE, canonical
-from tempadmin.audit.models import AuditEvent, AuditHead
+from tempadmin.audit.models import AuditCheckpoint, AuditEvent, AuditHead
 from tempadmin.db import db
 from tempadmin.doctor.findings import Finding, error, ok, warning
 from tempadmin.keys import Unsealable
@@ -42,16 +43,19 @@ def keys(runtime: Runtime) -> Iterator[Finding]:
 
 def audit_heads(runtime: Runtime) -> Iterator[Finding]:
     """See that each chain ends where its head says, under our keys; every event is ``audit verify``'s work (S52)."""
-    last = select(
-        AuditEvent.instance_id, func.max(AuditEvent.number).label("number"), func.count().label("total")
-    ).group_by(AuditEvent.instance_id)
-    ends = {row.instance_id: (row.number, row.total) for row in db.session.execute(last)}
+    chain = (
+        AuditEvent.instance_id,
+        func.max(AuditEvent.number).label("last"),
+        func.min(AuditEvent.number).label("first"),
+        func.count().label("total"),
+    )
+    ends = {row.instance_id: row for row in db.session.execute(select(*chain).group_by(AuditEvent.instance_id))}
+    archived = dict(db.session.execute(select(AuditCheckpoint.instance_id, AuditCheckpoint.number)).all())
     heads = {head.instance_id: head for head in db.session.scalars(select(AuditHead))}
     advice = "run: tempadmin audit verify; it names the events"
     wrong = False
     for instance_id in sorted(ends.keys() | heads.keys()):
-        head, (number, total) = heads.get(instance_id), ends.get(instance_id, (0, 0))
-        problem = _chain_problem(head, number, total, runtime)
+        problem = _chain_problem(heads.get(instance_id), ends.get(instance_id), archived.get(instance_id, 0), runtime)
         if problem is not None:
             wrong = True
             yield error(f"the chain of {_name(instance_id)} {problem}", advice)
@@ -94,11 +98,14 @@ def people(runtime: Runtime) -> Iterator[Finding]:
         yield warning("no omniadmin can sign in", "run: tempadmin omniadmin create, and open the link that it prints")
 
 
-def _chain_problem(head: AuditHead | None, number: int, total: int, runtime: Runtime) -> str | None:
+def _chain_problem(head: AuditHead | None, chain: Any, archived: int, runtime: Runtime) -> str | None:
+    first, number, total = (chain.first, chain.last, chain.total) if chain is not None else (1, 0, 0)
     if head is None:
         return f"has {total} events and no head"
-    if (head.number, total) != (number, number):
+    if head.number != number or total != number - first + 1:
         return f"should end with event {head.number}; it has {total} events, the last is {number}"
+    if first > archived + 1:
+        return f"should begin with event {archived + 1}; it begins with event {first}"
     if not number:
         return None
     event = db.session.scalars(

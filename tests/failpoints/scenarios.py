@@ -14,6 +14,7 @@ from tests.failpoints import (  # each fills the list
     their_instances,  # noqa: F401
     their_jobs,  # noqa: F401
     their_products,  # noqa: F401
+    their_prunes,  # noqa: F401
     their_remnants,  # noqa: F401
 )
 from tests.failpoints.stage import SCENARIOS, Scenario
