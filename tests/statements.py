@@ -1,4 +1,4 @@
-"""What the database is asked, word for word; where transactions begin and end is not counted."""
+"""What the database is asked, word for word, and apart from it how often it is told to keep what was written."""
 
 from __future__ import annotations
 
@@ -26,3 +26,18 @@ def statements() -> Iterator[list[str]]:
         yield seen
     finally:
         event.remove(db.engine, "before_cursor_execute", note)
+
+
+@contextmanager
+def commits() -> Iterator[list[object]]:
+    """Collect the transactions of this application that wrote something: `transaction()` alone commits."""
+    seen: list[object] = []
+
+    def note(connection: object) -> None:
+        seen.append(connection)
+
+    event.listen(db.engine, "commit", note)
+    try:
+        yield seen
+    finally:
+        event.remove(db.engine, "commit", note)

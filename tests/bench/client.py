@@ -9,13 +9,11 @@ from http.client import HTTPConnection, HTTPResponse, RemoteDisconnected
 from urllib.parse import urlencode, urlsplit
 
 from flask import Flask
-from sqlalchemy import event
 from werkzeug.test import TestResponse
 
-from tempadmin.db import db
 from tests.bench.steps import step_of
 from tests.browser import Browser
-from tests.statements import statements
+from tests.statements import commits, statements
 
 
 class Client:
@@ -96,14 +94,7 @@ class Counting(Browser):
         return self.url
 
     def _open(self, method: str, url: str, **kwargs: object) -> TestResponse:
-        commits: list[object] = []
-
-        def note(connection: object) -> None:
-            commits.append(connection)
-
-        event.listen(db.engine, "commit", note)
-        with statements() as seen:
+        with statements() as seen, commits() as written:
             response = super()._open(method, url, **kwargs)
-        event.remove(db.engine, "commit", note)
-        self.counts[step_of(method, self.asked)] = len(seen), len(commits)
+        self.counts[step_of(method, self.asked)] = len(seen), len(written)
         return response
