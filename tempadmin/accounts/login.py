@@ -10,6 +10,7 @@ from typing import cast
 
 from flask import Flask, Request, g, request
 from flask_login import LoginManager, UserMixin, current_user
+from werkzeug.local import LocalProxy
 
 from tempadmin.accounts import sessions
 from tempadmin.accounts.models import LoginSession, User
@@ -94,14 +95,21 @@ def forget_if_over() -> None:
         g.pop("_login_user", None)  # where Flask-Login keeps what request_loader returned
 
 
+def signed_in() -> SignedIn | None:
+    """Return who makes this request, if that session may act: Flask-Login's answer itself, not its proxy."""
+    who = cast(LocalProxy[UserMixin], current_user)._get_current_object()
+    return who if isinstance(who, SignedIn) else None
+
+
 def acting_session() -> LoginSession | None:
     """Return the session that makes this request, or ``None``."""
-    return cast(SignedIn, current_user).session if current_user.is_authenticated else None
+    who = signed_in()
+    return None if who is None else who.session
 
 
 def person() -> User:
     """Return the account that acts; only behind a rule with roles."""
-    return cast(SignedIn, current_user).user
+    return cast(SignedIn, signed_in()).user
 
 
 def client() -> Client:
@@ -111,5 +119,5 @@ def client() -> Client:
 
 def actor() -> Actor:
     """Return the real person who sits there, for the record."""
-    session = cast(SignedIn, current_user).session
+    session = cast(SignedIn, signed_in()).session
     return Actor(id=session.actor_id, name=session.actor_name)

@@ -7,7 +7,6 @@ from typing import Any, cast
 
 from flask import Flask, g, render_template
 from flask_bootstrap import Bootstrap5
-from flask_login import current_user
 from jinja2 import StrictUndefined
 from markupsafe import Markup
 
@@ -34,7 +33,8 @@ def init_app(app: Flask) -> None:
 
 def reader() -> User | None:
     """Return the signed-in account, if any."""
-    return login.person() if g.get("instance") is not None and current_user.is_authenticated else None
+    who = login.signed_in() if g.get("instance") is not None else None
+    return None if who is None else who.user
 
 
 def when(value: datetime, style: str = "full") -> Markup:
