@@ -35,11 +35,14 @@ class AlreadyOpen(Conflict):
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What was made: the row's id for the next step, the public id for addresses, and whether somebody must say yes."""
+    """What was made: the row's id for the next step, the public id for addresses."""
 
     id: int
     public_id: str
     pending: bool
+    """Whether somebody must say yes."""
+    made: bool = False
+    """Whether its account is there already."""
 
 
 def locked_asker(requester_id: int) -> User:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, url_for
@@ -23,6 +24,7 @@ from tempadmin.web import words
 from tempadmin.web.fields import SelectChoice
 from tempadmin.web.guard import allow
 from tickets import answers, asking, entries, policy, queries, story, ways_in
+from tickets.at_once import NotMadeError
 from tickets.impersonate import refuse_unless_embedded, request_impersonation
 from tickets.models import IMPERSONATION, TEMPORARY_ADMIN
 from tickets.provision import provision_quietly
@@ -74,7 +76,8 @@ def ask(web_id: str) -> Answer:
     form = RequestForm()
 
     def send() -> asking.Asked:
-        return request_access(
+        send_it = partial(
+            request_access,
             requester_id=login.person().id,
             web_id=web_id,
             reason=form.reason.data or "",
@@ -82,6 +85,10 @@ def ask(web_id: str) -> Answer:
             duration=timedelta(seconds=form.duration.data),
             runtime=current_runtime(),
         )
+        try:
+            return send_it(at_once=True)
+        except NotMadeError:
+            return send_it()  # the request stands all the same; what is wrong is noted with the next try
 
     return _answer(web_id, form, send, kind=TEMPORARY_ADMIN, template="tickets/request_access.html")
 
@@ -129,7 +136,7 @@ def _answer(web_id: str, form: FlaskForm, send: Callable[[], asking.Asked], *, k
             form.form_errors.append(error.message)
             refused = (409, {})
         else:
-            if not asked.pending:
+            if not asked.pending and not asked.made:
                 provision_quietly(request_id=asked.id, runtime=runtime)
             return redirect(url_for("console.show", public_id=asked.public_id), 303)
     target = db.session.scalars(select(VirtualInstance).where(VirtualInstance.web_id == web_id)).one()

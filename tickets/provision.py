@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from instances.connectors.base import Account, ConnectorError
 from instances.connectors.registry import connector_for
-from tempadmin.accounts.models import ADMINISTRATOR, TEMPORARY, User
 from tempadmin.audit.log import SERVICE, record
 from tempadmin.db import db, in_transaction, is_outage, transaction
 from tempadmin.errors import Conflict
@@ -25,6 +25,7 @@ from tickets.accounts import account_of
 from tickets.end import begin_ending
 from tickets.machine import locked, move
 from tickets.models import CONFIRM, AccessRequest
+from tickets.reserve import reserve
 from tickets.states import OPEN, EndReason, State
 
 ATTEMPTS = 3
@@ -101,31 +102,12 @@ def _begin(request_id: int, runtime: Runtime) -> _Attempt | None:
             begin_ending(request, reason=EndReason.PROVISIONING_FAILED, actor=SERVICE, now=now)
             return None
         if request.subject_id is None:
-            _reserve(request, runtime)
+            reserved = reserve(request, now=now, runtime=runtime)
+            request.subject_id, request.account_name, request.account_email = reserved
         request.create_attempts += 1
         request.attempt_deadline = now + 2 * timeout
         request.next_attempt_at = request.attempt_deadline
         return _Attempt(account_of(request), request.connector, request.create_attempts)
-
-
-def _reserve(request: AccessRequest, runtime: Runtime) -> None:
-    """Insert the account's row, inactive and without credentials; its primary key is the ``b`` of its name."""
-    settings, now = runtime.settings, runtime.now()
-    user = User(
-        instance_id=request.instance_id,
-        kind=TEMPORARY,
-        role=ADMINISTRATOR,
-        email=f"reserved-{request.public_id}@{settings.user_email_domain}".lower(),
-        full_name=request.requester_name,
-        active=False,
-        created_at=now,
-        access_request_id=request.id,
-    )
-    db.session.add(user)
-    db.session.flush()
-    user.screen_name = f"{settings.user_prefix}_{request.requester_id}_{user.id}"
-    user.email = f"{user.screen_name}@{settings.user_email_domain}"
-    request.subject_id, request.account_name, request.account_email = user.id, user.screen_name, user.email
 
 
 def _still_wanted(request_id: int) -> None:
@@ -155,19 +137,30 @@ def _succeeded(request_id: int, runtime: Runtime) -> bool:
         if request.state != State.PROVISIONING:
             return False
         await_confirmation(request, now=now, runtime=runtime)
-        record(
-            "access.provisioned",
-            instance_id=request.instance_id,
-            actor=SERVICE,
-            at=now,
-            request_id=request.id,
-            account=request.account_name,
-        )
+        record_made(request, now=now)
     return True
 
 
-def await_confirmation(request: AccessRequest, *, now: datetime, runtime: Runtime) -> None:
-    """Move a locked request to ``awaiting_confirmation`` in the open transaction: its confirm ticket runs from now."""
+def record_made(request: AccessRequest, *, now: datetime) -> None:
+    """Have the record say that the account was made."""
+    record(
+        "access.provisioned",
+        instance_id=request.instance_id,
+        actor=SERVICE,
+        at=now,
+        request_id=request.id,
+        account=request.account_name,
+    )
+
+
+def await_confirmation(request: AccessRequest, *, now: datetime, runtime: Runtime, **besides: Any) -> None:
+    """Move a locked request to ``awaiting_confirmation`` in the open transaction: its confirm ticket runs from now.
+
+    Parameters
+    ----------
+    besides
+        What else the same UPDATE says of the request.
+    """
     move(
         request,
         State.AWAITING_CONFIRMATION,
@@ -176,6 +169,7 @@ def await_confirmation(request: AccessRequest, *, now: datetime, runtime: Runtim
         attempt_deadline=None,
         next_attempt_at=None,
         last_error=None,
+        **besides,
     )
     expires_at = now + runtime.settings.ticket_ttl
     key = tokens.issue(request_id=request.id, purpose=CONFIRM, now=now, expires_at=expires_at, runtime=runtime)

@@ -8,6 +8,7 @@ from tempadmin.db import retried_once, transaction
 from tempadmin.errors import Conflict
 from tempadmin.runtime import Runtime
 from tickets import announcements, asking, entries, policy
+from tickets.at_once import make_at_once
 from tickets.models import CUSTOMER_SIDE, TEMPORARY_ADMIN
 
 
@@ -20,8 +21,14 @@ def request_access(
     external_ticket: str | None,
     duration: timedelta,
     runtime: Runtime,
+    at_once: bool = False,
 ) -> asking.Asked:
     """Ask for temporary administrator access to an instance.
+
+    Parameters
+    ----------
+    at_once
+        Make the account in the same transaction, where nobody has to say yes and its directory is our own database.
 
     Raises
     ------
@@ -34,12 +41,14 @@ def request_access(
         When reason, external ticket or duration cannot be taken.
     RateLimited
         When there were too many requests (S35).
+    NotMadeError
+        When the account could not be made at once; nothing stands then, and the same can be asked without.
     """
     reason, external_ticket = policy.checked_reason(reason), policy.checked_external_ticket(external_ticket)
     with transaction():
         requester = asking.locked_asker(requester_id)
-        now = runtime.now()
         instance = asking.held_instance(web_id)
+        now = runtime.now()
         entry = entries.entry_of(instance)
         duration = policy.checked_duration(duration, longest=asking.longest_of(instance, runtime))
         asking.refuse_if_open_or_flood(
@@ -63,7 +72,8 @@ def request_access(
         )
         if sides:
             announcements.tell_asked(request, now=now)
-        return asking.Asked(id=request.id, public_id=request.public_id, pending=bool(sides))
+        made = at_once and not sides and make_at_once(request, now=now, runtime=runtime)
+        return asking.Asked(id=request.id, public_id=request.public_id, pending=bool(sides), made=made)
 
 
 NOBODY_AT_CUSTOMER = (

@@ -1,8 +1,8 @@
 """The contract between this service and a user directory.
 
-Every call can be repeated without harm, none is made inside a transaction (design §2), and none acts on an account
-whose exact name was not compared first: directories answer searches with strangers. That an account was made by us is
-proven by our record or our marker, never by its name alone.
+Every call can be repeated without harm, none but the embedded one's is made inside a transaction (design §2), and none
+acts on an account whose exact name was not compared first: directories answer searches with strangers. That an account
+was made by us is proven by our record or our marker, never by its name alone.
 """
 
 from __future__ import annotations
@@ -77,6 +77,9 @@ class Connector(Protocol):
     """How its accounts are entered where the instance has no OpenID client; ``None``: not at all."""
     elsewhere: bool
     """Whether the accounts are kept outside our own tables, so that only the directory itself can say what it has."""
+    joins: bool
+    """Whether its calls may be part of a transaction that is open: its directory is our own database, and nobody is
+    waited for. No other's call is ever made inside one."""
     timeout: timedelta
     """How long one call may take; a create that was begun may take effect until twice this has passed."""
 

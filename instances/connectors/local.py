@@ -27,12 +27,16 @@ class LocalConnector:
 
     entry: Entry | None = Entry.PANEL
     elsewhere = False
+    joins = True
     timeout = timedelta(seconds=5)
     batch = BATCH
 
     def create(self, account: Account, *, still_wanted: Callable[[], None]) -> None:
-        """Complete the reserved row: administrator, still inactive. Lock order: the user's row, then the request's."""
-        with transaction(as_service=True):
+        """Complete the reserved row: administrator, still inactive. Lock order: the user's row, then the request's.
+
+        As part of the open transaction where there is one: then account and intent stand or fall together.
+        """
+        with transaction(as_service=True, joins=True):
             row = lock(User, account.user_id)
             still_wanted()
             if row is None:

@@ -92,6 +92,7 @@ class RemoteConnector(ABC):
 
     entry: Entry | None = None
     elsewhere = True
+    joins = False
     timeout = timedelta(seconds=5)
     batch = 1
     settings: type[ConnectorSettings] | None = None

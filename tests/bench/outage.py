@@ -35,6 +35,7 @@ Figures = dict[str, float]
 class _Far(LocalConnector):
     batch = 1
     elsewhere = True
+    joins = False
 
     def __init__(self, hanging: set[int]) -> None:
         self._hanging = hanging

@@ -33,6 +33,11 @@ def asking_for_access(world: World, cast: Cast) -> None:
     told(ada.post(form, {"reason": REASON, "duration": "3600"}, follow=True), ada)
 
 
+@killed(brought(connector="local"), everywhere=True)
+def asking_where_the_account_is_made_at_once(world: World, cast: Cast) -> None:
+    asking_for_access(world, cast)
+
+
 @killed(brought(State.AWAITING_CONFIRMATION), everywhere=True)
 def confirming(world: World, cast: Cast) -> None:
     ada, link = cast.scene.browser(world), f"{CONSOLE}/access/confirm?key={cast.scene.confirm_key}"

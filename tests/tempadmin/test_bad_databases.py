@@ -22,6 +22,7 @@ from tests.browser import Browser
 from tests.conftest import Build
 from tests.postgresql import Cluster
 from tests.tempadmin.stage import everything
+from tests.tickets.directories import Outside, put_in
 from tests.world import CONSOLE, World
 from tickets.models import AccessRequest
 
@@ -182,6 +183,7 @@ def test_s02_a_database_on_a_bad_day_is_503_and_leaves_nothing_half_done(world: 
 @pytest.mark.parametrize("kind", WRITES_FAIL)
 def test_p1_a_request_stands_when_the_database_goes_away_after_it(world: World, trouble: Trouble) -> None:
     """The person is led to its page, whose job goes on with it as soon as there is a database again."""
+    put_in(world.app, Outside())
     ada = world.signed_in()
     ada.get(ASK)
     with ExitStack() as open_until_later:

@@ -10,6 +10,7 @@ from flask import Flask
 from instances.connectors.base import Account, ConnectorError
 from instances.connectors.local import LocalConnector
 from instances.connectors.registry import connectors
+from tempadmin.db import in_transaction
 
 PATIENCE = 20  # seconds that a test waits for a condition
 
@@ -41,8 +42,18 @@ class Counting(Moody):
         super().create(account, still_wanted=still_wanted)
 
 
-class Slow(LocalConnector):
-    """The embedded directory, whose creates begin when they are let go."""
+class Outside(LocalConnector):
+    """One that is never to be called inside a transaction, as directories elsewhere are not."""
+
+    joins = False
+
+    def create(self, account: Account, *, still_wanted: Callable[[], None]) -> None:
+        assert not in_transaction()
+        super().create(account, still_wanted=still_wanted)
+
+
+class Slow(Outside):
+    """One whose creates begin when they are let go."""
 
     def __init__(self) -> None:
         self.began, self.go = Event(), Event()
@@ -53,7 +64,7 @@ class Slow(LocalConnector):
         super().create(account, still_wanted=still_wanted)
 
 
-class Faraway(LocalConnector):
+class Faraway(Outside):
     """A directory elsewhere: a create takes effect when it gets there, wanted or not; each waits for its own event."""
 
     batch = 1

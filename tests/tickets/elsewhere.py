@@ -18,6 +18,7 @@ class Elsewhere(LocalConnector):
     """What it does takes effect at once, whatever becomes of our transaction after it."""
 
     batch = 1
+    joins = False
 
     def create(self, account: Account, *, still_wanted: Callable[[], None]) -> None:
         still_wanted()

@@ -30,6 +30,7 @@ class Hanging(LocalConnector):
 
     batch = 1
     elsewhere = True
+    joins = False
     reads = False
     """Whether it lists what it has also while it hangs."""
     obeys = False
