@@ -6,14 +6,15 @@ must not hold up whoever asked. How they become words is in ``composers``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Select, select
 
 from tempadmin.accounts.models import User
 from tempadmin.db import db
-from tempadmin.outbox.queue import Mail, enqueue_all
+from tempadmin.outbox.queue import Mail, enqueue_all, is_off
 from tickets import recipients
 from tickets.models import AccessRequest, Approval, Extension
 from tickets.states import EndReason, State
@@ -34,17 +35,20 @@ OWN_DOING = frozenset(
 )
 """What ends a request by the requester's own hand; nobody need tell them."""
 
+Readers = Callable[[AccessRequest], Select[User]]
+"""Makes the query of who is told of a request."""
+
 
 def tell_asked(request: AccessRequest, *, extension: Extension | None = None, now: datetime) -> None:
     """Tell everybody who may say yes that they are asked."""
     extension_id = None if extension is None else extension.id
-    people = recipients.asked(request, extension_id=extension_id)
-    _queue(ASKED, request, people, now=now, extension=extension_id or 0)
+    asked = partial(recipients.asked, extension_id=extension_id)
+    _queue(ASKED, request, asked, now=now, extension=extension_id or 0)
 
 
 def tell_approved(request: AccessRequest, *, now: datetime) -> None:
     """Tell the requester that they can start."""
-    _queue(APPROVED, request, recipients.requester(request), now=now)
+    _queue(APPROVED, request, recipients.requester, now=now)
 
 
 def tell_more_time(request: AccessRequest, extension: Extension, *, now: datetime) -> None:
@@ -52,19 +56,18 @@ def tell_more_time(request: AccessRequest, extension: Extension, *, now: datetim
     said_yes = select(Approval.decided_by_id).where(
         Approval.extension_id == extension.id, Approval.decided_by_id.is_not(None)
     )
-    others = recipients.concerned(request).where(User.id.not_in(said_yes))
-    for people in (recipients.requester(request), others):
-        _queue(MORE_TIME, request, people, now=now)
+    _queue(MORE_TIME, request, recipients.requester, now=now)
+    _queue(MORE_TIME, request, lambda one: recipients.concerned(one).where(User.id.not_in(said_yes)), now=now)
 
 
 def tell_no_more_time(request: AccessRequest, *, now: datetime) -> None:
     """Tell the requester that the access ends as planned."""
-    _queue(MORE_TIME, request, recipients.requester(request), now=now)
+    _queue(MORE_TIME, request, recipients.requester, now=now)
 
 
 def tell_inside(request: AccessRequest, *, now: datetime) -> None:
     """Tell whom it concerns that somebody is inside."""
-    _queue(INSIDE, request, recipients.concerned(request), now=now)
+    _queue(INSIDE, request, recipients.concerned, now=now)
 
 
 def tell_over(requests: Sequence[AccessRequest], was: Mapping[int, State], *, now: datetime) -> None:
@@ -75,6 +78,8 @@ def tell_over(requests: Sequence[AccessRequest], was: Mapping[int, State], *, no
     was
         The state that each stood in before, by id.
     """
+    if is_off():
+        return
     people = recipients.of_the_end(requests)
     mails = (_mails_of_the_end(request, was[request.id], people[request.id]) for request in requests)
     enqueue_all([mail for of_one in mails for mail in of_one], now=now)
@@ -93,9 +98,12 @@ def _mails_of_the_end(request: AccessRequest, was: State, people: recipients.OfA
     return []
 
 
-def _queue(template: str, request: AccessRequest, people: Select[User], *, now: datetime, **ids: int) -> None:
-    """Queue one mail to each."""
-    enqueue_all(_mails(template, request, db.session.scalars(people).all(), **ids), now=now)
+def _queue(template: str, request: AccessRequest, readers: Readers, *, now: datetime, **ids: int) -> None:
+    """Queue one mail to each; nobody is looked for where no mail goes out."""
+    if is_off():
+        return
+    people = db.session.scalars(readers(request)).all()
+    enqueue_all(_mails(template, request, people, **ids), now=now)
 
 
 def _mails(template: str, request: AccessRequest, people: Sequence[User], **ids: int) -> list[Mail]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from flask import Flask, g
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from instances.registry import instance_archived
 from tempadmin.accounts.authority import authority_lost
@@ -21,6 +21,14 @@ from tickets import queries
 from tickets.end import end_all_open
 from tickets.models import IMPERSONATION, KINDS, AccessRequest
 from tickets.states import WITH_DEADLINE, EndReason, State
+
+# Built once: each page of a support session asks.
+BEHIND = (
+    select(AccessRequest, User.active, User.role)
+    .outerjoin(User, User.id == AccessRequest.requester_id)
+    .where(AccessRequest.id == bindparam("request"))
+    .execution_options(populate_existing=True)
+)
 
 
 def init_app(app: Flask) -> None:
@@ -36,13 +44,7 @@ def why_over(session: LoginSession, now: datetime) -> str | None:
     """Let a support session act only while its request is active and its time is not over (S20)."""
     if session.access_request_id is None:
         return None
-    query = (
-        select(AccessRequest, User.active, User.role)
-        .outerjoin(User, User.id == AccessRequest.requester_id)
-        .where(AccessRequest.id == session.access_request_id)
-        .execution_options(populate_existing=True)
-    )
-    found = db.session.execute(query).one_or_none()
+    found = db.session.execute(BEHIND, {"request": session.access_request_id}).one_or_none()
     request, active, role = found or (None, None, None)
     g.access_behind = request
     if request is None or request.state != State.ACTIVE or request.ends_at is None or not _is_of(request, session):

@@ -149,7 +149,7 @@ def _enter(story: Story, teller: _Teller, asked: Asked) -> Visitor:
         present_session=None,
         client=Client(),
         runtime=runtime,
-    )
+    ).secret
     instance = instance_source().by_id(instance_id)
     if instance is None:
         raise RuntimeError(f"{story.web_id} is gone")

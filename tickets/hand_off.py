@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 from urllib.parse import urlencode
 
-from sqlalchemy import select
+from sqlalchemy import Table, bindparam, select
 
 from tempadmin.accounts.models import OMNIADMIN, User
 from tempadmin.audit.log import Actor, record
-from tempadmin.db import db, lock, retried_once, transaction
+from tempadmin.db import db, lock, retried_once, run, transaction
 from tempadmin.errors import Conflict, Forbidden, Gone, NotFound, Unavailable
 from tempadmin.keys import Unsealable, new_secret
 from tempadmin.runtime import Runtime
@@ -28,6 +29,21 @@ from tickets.models import LOGIN, AccessRequest, Ticket
 from tickets.states import State
 
 COOKIE_PURPOSE = "hand-off"
+
+# Built once: every way in goes through here.
+_REQUESTS = cast(Table, AccessRequest.__table__)
+ID_OF = select(_REQUESTS.c.id).where(_REQUESTS.c.public_id == bindparam("public_id"))
+LOCK_LIVE = (
+    select(Ticket)
+    .where(
+        Ticket.request_id == bindparam("request"),
+        Ticket.purpose == LOGIN,
+        Ticket.used_at.is_(None),
+        Ticket.voided_at.is_(None),
+    )
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,19 +74,18 @@ def depart(*, key: str, instance_id: int, cookie: str | None, runtime: Runtime) 
     Gone
         When it was used, replaced or has expired.
     """
-    ticket = tokens.find(key, purpose=LOGIN, runtime=runtime)
-    request = db.session.get_one(AccessRequest, ticket.request_id)
-    if request.instance_id != instance_id:
+    found = tokens.find_with_request(key, purpose=LOGIN, runtime=runtime)
+    if found.instance_id != instance_id:
         raise NotFound(tokens.NO_LINK)
     now = runtime.now()
-    tokens.refuse_spent(ticket, now=now)
+    tokens.refuse_spent(found, now=now)
     kept = open_cookie(cookie, instance_id=instance_id, runtime=runtime)
     if kept is None or kept.key != key:
-        kept = Kept(verifier=new_secret(), key=key, until=ticket.expires_at)
-    query = urlencode({"request": request.public_id, "challenge": codes.challenge_of(kept.verifier)})
+        kept = Kept(verifier=new_secret(), key=key, until=found.expires_at)
+    query = urlencode({"request": found.public_id, "challenge": codes.challenge_of(kept.verifier)})
     return Departure(
         cookie=_seal(kept, instance_id=instance_id, runtime=runtime),
-        max_age=max(1, int((ticket.expires_at - now).total_seconds())),
+        max_age=max(1, int((found.expires_at - now).total_seconds())),
         url=f"{runtime.settings.base_url}/access/enter?{query}",
     )
 
@@ -91,7 +106,7 @@ def issue_code(*, public_id: str, challenge: str, user_id: int, runtime: Runtime
     Gone
         When it is over, or its ticket is.
     """
-    request_id = db.session.scalar(select(AccessRequest.id).where(AccessRequest.public_id == public_id))
+    request_id = run(ID_OF, {"public_id": public_id}).scalar()
     if request_id is None:
         raise NotFound(tokens.NO_LINK)
     with transaction():
@@ -135,17 +150,7 @@ def _seal(kept: Kept, *, instance_id: int, runtime: Runtime) -> str:
 
 def _live_ticket(request: AccessRequest) -> Ticket | None:
     """Lock and return the request's live login ticket; the request's lock is held, so there is one at most."""
-    return db.session.scalars(
-        select(Ticket)
-        .where(
-            Ticket.request_id == request.id,
-            Ticket.purpose == LOGIN,
-            Ticket.used_at.is_(None),
-            Ticket.voided_at.is_(None),
-        )
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one_or_none()
+    return db.session.scalars(LOCK_LIVE, {"request": request.id}).one_or_none()
 
 
 def _refuse_unless_ready(request: AccessRequest) -> None:

@@ -13,7 +13,7 @@ from tempadmin.accounts.models import LoginSession, User
 from tempadmin.accounts.queries import time_zone_of
 from tempadmin.accounts.user_agents import device_words
 from tempadmin.db import db
-from tempadmin.outbox.queue import composers, enqueue
+from tempadmin.outbox.queue import composers, enqueue, is_off
 from tempadmin.runtime import Runtime
 from tempadmin.web import words
 from tempadmin.web.context import instance_source
@@ -53,6 +53,8 @@ def send_confirmation(
 
 def warn_other_omniadmins(request: AccessRequest, *, now: datetime, runtime: Runtime) -> None:
     """Queue a mail to every other omniadmin: somebody says that a request in their name was not theirs."""
+    if is_off():
+        return
     for reader in db.session.scalars(recipients.other_omniadmins(request)).all():
         ids = {"request": request.id, "reader": reader.id}
         enqueue(

@@ -59,7 +59,7 @@ def come_back() -> Response:
         message = "This browser did not begin here, or took too long. Open your link again, or make a new one."
         return errors.page(409, message, title="Start again", action=_console("Start again"))
     try:
-        secret = redeem(
+        let_in = redeem(
             kept=kept,
             code=request.args.get("code", ""),
             instance_id=instance.id,
@@ -74,8 +74,8 @@ def come_back() -> Response:
         response = errors.page(410, gone.message, action=_console("Open your requests"))
         delete_cookie(response, HAND_OFF_COOKIE)
         return response
-    response = redirect(support_session.way_on(secret, instance=instance, runtime=runtime), 303)
-    set_cookie(response, SESSION_COOKIE, secret)
+    response = redirect(support_session.way_on(let_in, instance=instance), 303)
+    set_cookie(response, SESSION_COOKIE, let_in.secret)
     delete_cookie(response, HAND_OFF_COOKIE)
     return response
 

@@ -12,7 +12,7 @@ from flask import url_for
 from tempadmin.accounts import login
 from tempadmin.db import db
 from tempadmin.errors import Conflict
-from tempadmin.outbox.queue import trouble
+from tempadmin.outbox.queries import trouble
 from tempadmin.runtime import current_runtime
 from tempadmin.web import words
 from tempadmin.web.context import instance_source

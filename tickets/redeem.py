@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import cast
 
-from sqlalchemy import update
+from sqlalchemy import Table, bindparam, select, update
 
 from tempadmin.accounts import sessions
 from tempadmin.accounts.models import OMNIADMIN, REGULAR, TEMPORARY, User
@@ -32,19 +33,38 @@ class OtherTab(Conflict):
     """The code was not made for what this browser keeps: another tab began anew. The ticket still works."""
 
 
+# Built once; by ascending id, so that no rival holds one and waits for the other (design §2).
+LOCK_PEOPLE = (
+    select(User)
+    .where(User.id.in_(bindparam("people", expanding=True)))
+    .order_by(User.id)
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+_USERS = cast(Table, User.__table__)
+ACTIVATE = (
+    update(_USERS)
+    .where(_USERS.c.id == bindparam("account"), _USERS.c.kind == TEMPORARY, _USERS.c.active.is_(False))
+    .values(active=True)
+)
+
+
 @dataclass(frozen=True, kw_only=True)
-class _Found:
-    ticket_id: int
+class LetIn:
+    """A browser that was let in."""
+
+    secret: str
+    """The new session's, which exists nowhere else."""
     request_id: int
-    requester_id: int
-    subject_id: int
+    used_here: bool
+    """Whether the account works in this service's own pages (``entries.is_used_here``)."""
 
 
 @retried_once
 def redeem(
     *, kept: Kept, code: str, instance_id: int, present_session: str | None, client: Client, runtime: Runtime
-) -> str:
-    """Redeem a ticket; return the new session's secret.
+) -> LetIn:
+    """Redeem a ticket.
 
     Parameters
     ----------
@@ -63,21 +83,22 @@ def redeem(
         When the ticket was used or voided, or its time is over at the moment when its row is locked (P4, S05).
     """
     found = _find(kept.key, instance_id, runtime)
-    secret, refusal = "", None
+    let_in: LetIn | None = None
     with transaction():
         requester, account = _locked_people(found)
         request, old_sessions = _lock_requests(found, present_session, instance_id, runtime)
-        ticket = lock(Ticket, found.ticket_id)
+        ticket = lock(Ticket, found.id)
         now = runtime.now()
         fits = ticket is not None and tokens.code_fits(
             ticket, code=code, verifier=kept.verifier, now=now, runtime=runtime
         )
-        tokens.burn_code(code, runtime=runtime)
         refusal = _refusal(request, ticket, requester, account, fits=fits, now=now, runtime=runtime)
-        if refusal is None and ticket is not None and requester is not None and account is not None:
+        if refusal is not None or ticket is None or requester is None or account is None:
+            tokens.burn_code(code, runtime=runtime)
+        else:
             actor = Actor(id=requester.id, name=requester.full_name)
             _end_present(old_sessions, actor=actor, runtime=runtime)
-            tokens.use(ticket, now=now)
+            tokens.use(ticket, now=now)  # which burns the code that stands on it, and so the one presented
             duration = timedelta(seconds=request.duration_seconds)
             move(
                 request,
@@ -100,12 +121,13 @@ def redeem(
                 account=request.account_name or request.account_email,
                 address=client.address,
             )
+            used_here = entries.is_used_here(request)
             secret = sessions.open_session(
                 user=account,
                 actor=actor,
                 now=now,
                 lifetime=duration,
-                idle=runtime.settings.idle_timeout if entries.is_used_here(request) else duration,
+                idle=runtime.settings.idle_timeout if used_here else duration,
                 mfa_at=request.confirmed_at,
                 access_request_id=request.id,
                 address=client.address,
@@ -114,33 +136,29 @@ def redeem(
             )
             notices.tell_entered(request, now=now, runtime=runtime)
             announcements.tell_inside(request, now=now)
-    if refusal is not None:
-        raise refusal
-    return secret
+            let_in = LetIn(secret=secret, request_id=request.id, used_here=used_here)
+    if let_in is None:
+        raise refusal or Gone(tokens.SPENT)
+    return let_in
 
 
-def _find(key: str, instance_id: int, runtime: Runtime) -> _Found:
+def _find(key: str, instance_id: int, runtime: Runtime) -> tokens.Found:
     """Find rows by the key that the cookie keeps; everything is read again under lock."""
-    ticket = tokens.find(key, purpose=LOGIN, runtime=runtime)
-    request = db.session.get_one(AccessRequest, ticket.request_id)
-    if request.instance_id != instance_id or request.subject_id is None:
+    found = tokens.find_with_request(key, purpose=LOGIN, runtime=runtime)
+    if found.instance_id != instance_id or found.subject_id is None:
         raise Gone(tokens.SPENT)
-    return _Found(
-        ticket_id=ticket.id,
-        request_id=request.id,
-        requester_id=request.requester_id,
-        subject_id=request.subject_id,
-    )
+    return found
 
 
-def _locked_people(found: _Found) -> tuple[User | None, User | None]:
+def _locked_people(found: tokens.Found) -> tuple[User | None, User | None]:
     """Lock requester and account, by ascending id."""
-    people = {user_id: lock(User, user_id) for user_id in sorted((found.requester_id, found.subject_id))}
-    return people[found.requester_id], people[found.subject_id]
+    rows = db.session.scalars(LOCK_PEOPLE, {"people": (found.requester_id, found.subject_id)})
+    people = {user.id: user for user in rows}
+    return people.get(found.requester_id), people.get(found.subject_id or 0)
 
 
 def _lock_requests(
-    found: _Found, present: str | None, instance_id: int, runtime: Runtime
+    found: tokens.Found, present: str | None, instance_id: int, runtime: Runtime
 ) -> tuple[AccessRequest, list[tuple[int, int | None]]]:
     """Lock this request and that of the session that the browser holds, by ascending id; return it and that session."""
     old = sessions.find(present, instance_id=instance_id, runtime=runtime) if present else None
@@ -219,6 +237,5 @@ def _end_present(rows: list[tuple[int, int | None]], *, actor: Actor, runtime: R
 
 def _activate(account: User) -> None:
     """Let the account act: inactive until this moment, and only its one session ever acts as it."""
-    inactive = update(User).where(User.id == account.id, User.kind == TEMPORARY, User.active.is_(False))
-    if not claimed(inactive.values(active=True)):
+    if not claimed(ACTIVATE, {"account": account.id}):
         raise Conflict("The temporary account was active already.")

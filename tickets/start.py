@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from instances.models import VirtualInstance
 from tempadmin.accounts.models import OMNIADMIN, User
 from tempadmin.audit.log import Actor, record
-from tempadmin.db import db, lock, retried_once, transaction
+from tempadmin.db import fresh, lock, retried_once, transaction
 from tempadmin.errors import Conflict, Forbidden, NotFound
 from tempadmin.runtime import Runtime
 from tickets import asking
@@ -81,7 +81,9 @@ def refuse_unless_approved(request: AccessRequest, *, runtime: Runtime) -> None:
     Conflict
         When a yes is missing, or the access would last too long.
     """
-    instance = db.session.get_one(VirtualInstance, request.instance_id, populate_existing=True)
+    instance = fresh(VirtualInstance, request.instance_id)
+    if instance is None:
+        raise Conflict("The instance cannot be found.")
     if timedelta(seconds=request.duration_seconds) > asking.longest_of(instance, runtime):
         raise Conflict("The policy of this instance allows a shorter time only now. Cancel this request and ask anew.")
     if asking.sides_missing(request, instance, runtime=runtime):

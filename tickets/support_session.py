@@ -12,10 +12,10 @@ from flask import Blueprint, Flask, abort, flash, redirect, render_template, url
 from werkzeug.wrappers import Response
 
 from instances.connectors.base import ConnectorError, Entry
-from tempadmin.accounts import login, sessions
+from tempadmin.accounts import login
 from tempadmin.accounts.models import ADMINISTRATOR, MEMBER, LoginSession
 from tempadmin.db import db
-from tempadmin.runtime import Runtime, current_runtime
+from tempadmin.runtime import current_runtime
 from tempadmin.web.context import InstanceInfo, current_instance
 from tempadmin.web.guard import allow, confinements
 from tickets import activation, credential, entries
@@ -23,6 +23,7 @@ from tickets.accounts import account_of
 from tickets.authority import access_behind
 from tickets.models import AccessRequest
 from tickets.provider import clients
+from tickets.redeem import LetIn
 
 blueprint = Blueprint("inside", __name__)
 
@@ -33,12 +34,11 @@ def init_app(app: Flask) -> None:
     confinements(app).append(_page_of)
 
 
-def way_on(secret: str, *, instance: InstanceInfo, runtime: Runtime) -> str:
+def way_on(let_in: LetIn, *, instance: InstanceInfo) -> str:
     """Return where a browser goes that was just let in: to the product, to this page, or into the control panel."""
-    session = sessions.find(secret, instance_id=instance.id, runtime=runtime)
-    request = None if session is None else db.session.get(AccessRequest, session.access_request_id)
-    if request is None or entries.is_used_here(request):
+    if let_in.used_here:
         return url_for("home")
+    request = db.session.get_one(AccessRequest, let_in.request_id)
     if entries.read(request) is Entry.OIDC and entries.is_let_in(request):
         return _product_url(request, instance) or url_for("inside.overview")
     return url_for("inside.overview")

@@ -7,22 +7,72 @@ is turned away before the database is asked. Whether a ticket still works is dec
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, cast
 
 from itsdangerous import BadSignature
-from sqlalchemy import select, update
+from sqlalchemy import Table, bindparam, select, update
 
-from tempadmin.db import claimed, db
+from tempadmin.db import claimed, db, run
 from tempadmin.errors import Gone, NotFound
 from tempadmin.keys import new_secret
 from tempadmin.runtime import Runtime
 from tickets import codes
-from tickets.models import Ticket
+from tickets.models import AccessRequest, Ticket
 from tickets.refusals import Why, refused
 
 CODE_PURPOSE = "ticket.code"
 NO_LINK = "There is no such link here."
 SPENT = "This link was used already, replaced by a newer one, or its time is over."
+
+# Built once: every step of the way in reads or writes its ticket.
+_TICKETS, _REQUESTS = (cast(Table, model.__table__) for model in (Ticket, AccessRequest))
+_BY_KEY = (
+    _TICKETS.c.digest.in_(bindparam("digests", expanding=True)),
+    _TICKETS.c.purpose == bindparam("purpose"),
+)
+BY_KEY = select(Ticket).where(*_BY_KEY)
+_OF_TICKET = ("id", "request_id", "purpose", "expires_at", "used_at", "voided_at")
+_OF_REQUEST = ("public_id", "instance_id", "requester_id", "subject_id")
+WITH_REQUEST = (
+    select(*(_TICKETS.c[name] for name in _OF_TICKET), *(_REQUESTS.c[name] for name in _OF_REQUEST))
+    .join_from(_TICKETS, _REQUESTS, _REQUESTS.c.id == _TICKETS.c.request_id)
+    .where(*_BY_KEY)
+)
+_NO_CODE: dict[str, Any] = {"code_digest": None, "code_challenge": None, "code_expires_at": None}
+USE = (
+    update(_TICKETS)
+    .where(
+        _TICKETS.c.id == bindparam("ticket"),
+        _TICKETS.c.used_at.is_(None),
+        _TICKETS.c.voided_at.is_(None),
+        _TICKETS.c.expires_at > bindparam("now"),
+    )
+    .values(used_at=bindparam("now"), **_NO_CODE)
+)
+PUT_CODE = (
+    update(_TICKETS)
+    .where(_TICKETS.c.id == bindparam("ticket"))
+    .values(code_digest=bindparam("code"), code_challenge=bindparam("challenge"), code_expires_at=bindparam("until"))
+)
+BURN_CODE = update(_TICKETS).where(_TICKETS.c.code_digest.in_(bindparam("digests", expanding=True))).values(**_NO_CODE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A ticket and whose it is, as read by its key; what is decided is read again under lock."""
+
+    id: int
+    request_id: int
+    purpose: str
+    expires_at: datetime
+    used_at: datetime | None
+    voided_at: datetime | None
+    public_id: str
+    instance_id: int
+    requester_id: int
+    subject_id: int | None
 
 
 def issue(*, request_id: int, purpose: str, now: datetime, expires_at: datetime, runtime: Runtime) -> str:
@@ -64,19 +114,35 @@ def find(key: str, *, purpose: str, runtime: Runtime) -> Ticket:
     NotFound
         When the key is garbled, forged, or of another purpose.
     """
+    ticket = db.session.scalars(BY_KEY, _wanted(key, purpose, runtime)).one_or_none()
+    if ticket is None:
+        refused(purpose, Why.UNKNOWN)
+        raise NotFound(NO_LINK)
+    return ticket
+
+
+def find_with_request(key: str, *, purpose: str, runtime: Runtime) -> Found:
+    """Return what ``find`` does, and what its request says, in one query; writes nothing.
+
+    Raises
+    ------
+    NotFound
+        As ``find``.
+    """
+    row = run(WITH_REQUEST, _wanted(key, purpose, runtime)).mappings().one_or_none()
+    if row is None:
+        refused(purpose, Why.UNKNOWN)
+        raise NotFound(NO_LINK)
+    return Found(**row)
+
+
+def _wanted(key: str, purpose: str, runtime: Runtime) -> dict[str, Any]:
     try:
         secret = str(runtime.keys.serializer(_salt(purpose)).loads(key))
     except BadSignature:
         refused(purpose, Why.UNKNOWN)
         raise NotFound(NO_LINK) from None
-    digests = runtime.keys.digests(_salt(purpose), secret)
-    ticket = db.session.scalars(
-        select(Ticket).where(Ticket.digest.in_(digests), Ticket.purpose == purpose)
-    ).one_or_none()
-    if ticket is None:
-        refused(purpose, Why.UNKNOWN)
-        raise NotFound(NO_LINK)
-    return ticket
+    return {"digests": runtime.keys.digests(_salt(purpose), secret), "purpose": purpose}
 
 
 def is_key_of(ticket: Ticket, key: str, *, runtime: Runtime) -> bool:
@@ -97,7 +163,7 @@ def live_until(*, request_id: int, now: datetime) -> datetime | None:
     )
 
 
-def refuse_spent(ticket: Ticket, *, now: datetime) -> None:
+def refuse_spent(ticket: Ticket | Found, *, now: datetime) -> None:
     """Refuse a ticket that was used or voided, or whose time is over: it works up to its expiry and not at it (P4).
 
     Raises
@@ -118,10 +184,7 @@ def use(ticket: Ticket, *, now: datetime) -> None:
     Gone
         When a rival was faster.
     """
-    live = update(Ticket).where(
-        Ticket.id == ticket.id, Ticket.used_at.is_(None), Ticket.voided_at.is_(None), Ticket.expires_at > now
-    )
-    if not claimed(live.values(used_at=now, code_digest=None, code_challenge=None, code_expires_at=None)):
+    if not claimed(USE, {"ticket": ticket.id, "now": now}):
         refused(ticket.purpose, Why.USED)
         raise Gone(SPENT)
 
@@ -129,7 +192,8 @@ def use(ticket: Ticket, *, now: datetime) -> None:
 def put_code(ticket: Ticket, *, challenge: str, now: datetime, runtime: Runtime) -> str:
     """Put a fresh code for a browser's challenge on a locked ticket, in the place of a former one; return it."""
     code, kept = codes.new(CODE_PURPOSE, challenge=challenge, now=now, runtime=runtime)
-    ticket.code_digest, ticket.code_challenge, ticket.code_expires_at = kept.digest, kept.challenge, kept.expires_at
+    put = {"code": kept.digest, "challenge": kept.challenge, "until": kept.expires_at}
+    run(PUT_CODE, {"ticket": ticket.id, **put})
     return code
 
 
@@ -141,15 +205,10 @@ def code_fits(ticket: Ticket, *, code: str, verifier: str, now: datetime, runtim
 
 def burn_code(code: str, *, runtime: Runtime) -> None:
     """Make a presented code worthless in the open transaction: only that code, never its ticket (design §4.5)."""
-    digests = runtime.keys.digests(CODE_PURPOSE, code)
-    db.session.execute(
-        update(Ticket)
-        .where(Ticket.code_digest.in_(digests))
-        .values(code_digest=None, code_challenge=None, code_expires_at=None)
-    )
+    run(BURN_CODE, {"digests": runtime.keys.digests(CODE_PURPOSE, code)})
 
 
-def _why(ticket: Ticket) -> Why:
+def _why(ticket: Ticket | Found) -> Why:
     if ticket.used_at is not None:
         return Why.USED
     return Why.EXPIRED if ticket.voided_at is None else Why.VOIDED

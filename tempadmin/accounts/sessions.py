@@ -14,12 +14,12 @@ from typing import cast
 import structlog
 from blinker import Signal
 from flask import Flask, current_app, g, has_request_context
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import Table, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from tempadmin.accounts.models import OMNIADMIN, LoginSession, User
 from tempadmin.audit.log import Actor, record
-from tempadmin.db import claimed, db, lock, retried_once, transaction
+from tempadmin.db import claimed, db, lock, retried_once, run, transaction
 from tempadmin.errors import Forbidden, Unreadable
 from tempadmin.keys import new_secret
 from tempadmin.runtime import Runtime, application, current_runtime
@@ -41,6 +41,7 @@ LOCK_WITH_USER = (
     .execution_options(populate_existing=True)
 )
 _SESSIONS = cast(Table, LoginSession.__table__)
+ADD = insert(_SESSIONS).inline()
 NOTE_USE = (
     update(_SESSIONS)
     .where(_SESSIONS.c.id == bindparam("session"), _SESSIONS.c.ended_at.is_(None))
@@ -84,24 +85,22 @@ def open_session(
     """Add a session to the open transaction and return its secret, which exists nowhere else (S01, S21)."""
     # The prefix lets the sign-in page say that a support session is over when nothing else is left of it.
     secret = new_secret() if access_request_id is None else SUPPORT_PREFIX + new_secret()
-    db.session.add(
-        LoginSession(
-            digest=runtime.keys.digest(PURPOSE, secret),
-            user_id=user.id,
-            actor_id=actor.id or user.id,
-            actor_name=actor.name,
-            instance_id=user.instance_id,
-            access_request_id=access_request_id,
-            created_at=now,
-            last_seen_at=now,
-            expires_at=now + lifetime,
-            idle_seconds=int(idle.total_seconds()),
-            mfa_at=mfa_at,
-            address=address,
-            user_agent=(user_agent or "")[:300] or None,
-        )
-    )
-    db.session.flush()
+    row = {
+        "digest": runtime.keys.digest(PURPOSE, secret),
+        "user_id": user.id,
+        "actor_id": actor.id or user.id,
+        "actor_name": actor.name,
+        "instance_id": user.instance_id,
+        "access_request_id": access_request_id,
+        "created_at": now,
+        "last_seen_at": now,
+        "expires_at": now + lifetime,
+        "idle_seconds": int(idle.total_seconds()),
+        "mfa_at": mfa_at,
+        "address": address,
+        "user_agent": (user_agent or "")[:300] or None,
+    }
+    run(ADD, row)
     return secret
 
 

@@ -14,10 +14,10 @@ from typing import Any, cast
 
 import structlog
 from flask import Flask, current_app, g, has_request_context
-from sqlalchemy import insert, select, update
+from sqlalchemy import Table, bindparam, insert, select, update
 from sqlalchemy.exc import OperationalError
 
-from tempadmin.db import after_commit, db, transaction
+from tempadmin.db import after_commit, db, run, transaction
 from tempadmin.failpoints import reach
 from tempadmin.outbox.letter import Letter, write
 from tempadmin.outbox.mail import MailError, mailer
@@ -40,6 +40,26 @@ log = structlog.get_logger()
 
 Composer = Callable[[dict[str, int], str | None, Runtime], "dict[str, Any] | None"]
 """Turns ids and the secret into the template's variables; ``None`` when the mail has become pointless."""
+
+
+# Built once: somebody waits for the page while a mail is queued and tried.
+_MAILS = cast(Table, OutboxMessage.__table__)
+_THIS = update(_MAILS).where(_MAILS.c.id == bindparam("message"))
+ADD, ADD_ALL = insert(_MAILS).returning(_MAILS.c.id), insert(_MAILS).inline()
+KEEP_SECRET = _THIS.values(sealed_secret=bindparam("sealed"))
+CLAIM_ONE = (
+    _THIS.where(_MAILS.c.next_attempt_at <= bindparam("now"))
+    .values(next_attempt_at=bindparam("until"), attempts=_MAILS.c.attempts + 1)
+    .returning(_MAILS.c.recipient)
+)
+SETTLE = _THIS.values(
+    sent_at=bindparam("sent"), next_attempt_at=None, sealed_secret=None, last_error=bindparam("error")
+)
+
+
+def is_off() -> bool:
+    """Tell whether this installation sends no mail: none is queued then, and nobody need be found to tell."""
+    return current_runtime().settings.mail == "none"
 
 
 def composers(app: Flask) -> dict[str, Composer]:
@@ -74,20 +94,21 @@ def enqueue(
     """
     if template not in composers(current_app):
         raise ValueError(f"no composer is registered for {template!r}")
-    row = OutboxMessage(
-        template=template,
-        recipient=recipient,
-        ids=json.dumps(ids),
-        request_id=request_id,
-        created_at=now,
-        useful_until=useful_until,
-        next_attempt_at=now,
-    )
-    db.session.add(row)
-    db.session.flush()
+    if is_off():
+        return
+    row = {
+        "template": template,
+        "recipient": recipient,
+        "ids": json.dumps(ids),
+        "request_id": request_id,
+        "created_at": now,
+        "useful_until": useful_until,
+        "next_attempt_at": now,
+    }
+    message_id: int = run(ADD, row).scalar_one()
     if secret is not None:
-        row.sealed_secret = runtime.keys.seal(SEAL_PURPOSE, secret.encode(), owner=f"message:{row.id}")
-    message_id = row.id
+        sealed = runtime.keys.seal(SEAL_PURPOSE, secret.encode(), owner=f"message:{message_id}")
+        run(KEEP_SECRET, {"message": message_id, "sealed": sealed})
     if promptly:
         after_commit(lambda: _deliver_quietly(message_id))
 
@@ -108,8 +129,8 @@ def enqueue_all(mails: Sequence[Mail], *, now: datetime) -> None:
         raise ValueError(f"no composer is registered for {unknown}")
     fixed = {"created_at": now, "next_attempt_at": now, "attempts": 0}
     rows = [{**vars(mail), "ids": json.dumps(mail.ids), **fixed} for mail in mails]
-    if rows:
-        db.session.execute(insert(OutboxMessage), rows)
+    if rows and not is_off():
+        run(ADD_ALL, rows)
 
 
 def deliver_due(runtime: Runtime) -> str:
@@ -176,9 +197,8 @@ def _claim(message_id: int, runtime: Runtime) -> str | None:
     """Take the next attempt and return the recipient, or ``None`` when it is not due or somebody else's."""
     with transaction(as_service=True):
         now = runtime.now()
-        claim = update(OutboxMessage).where(OutboxMessage.id == message_id, OutboxMessage.next_attempt_at <= now)
-        taken = claim.values(next_attempt_at=now + CLAIM, attempts=OutboxMessage.attempts + 1)
-        return db.session.scalar(taken.returning(OutboxMessage.recipient))
+        recipient: str | None = run(CLAIM_ONE, {"message": message_id, "now": now, "until": now + CLAIM}).scalar()
+        return recipient
 
 
 def _claim_due(runtime: Runtime) -> list[tuple[int, str]]:
@@ -214,11 +234,7 @@ def _compose(message_id: int, runtime: Runtime) -> Letter | None:
 def _settle(message_id: int, *, now: datetime, error: str | None) -> None:
     """Mark a mail as done with; the same UPDATE erases its secret."""
     with transaction(as_service=True):
-        db.session.execute(
-            update(OutboxMessage)
-            .where(OutboxMessage.id == message_id)
-            .values(sent_at=None if error else now, next_attempt_at=None, sealed_secret=None, last_error=error)
-        )
+        run(SETTLE, {"message": message_id, "sent": None if error else now, "error": error})
 
 
 def _postpone(message_id: int, *, now: datetime, error: str, permanent: bool) -> None:
@@ -229,20 +245,3 @@ def _postpone(message_id: int, *, now: datetime, error: str, permanent: bool) ->
         row.next_attempt_at = now + pause
         if permanent or now - row.created_at >= GIVE_UP_AFTER:
             row.next_attempt_at, row.sealed_secret = None, None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trouble:
-    """Why a mail has not gone out, in words; ``again_at`` is ``None`` when it is not tried again."""
-
-    error: str
-    again_at: datetime | None
-
-
-def trouble(template: str, *, request_id: int) -> Trouble | None:
-    """Return what keeps the newest mail of a kind about an access request from going out, if anything does."""
-    newest = select(OutboxMessage).where(OutboxMessage.request_id == request_id, OutboxMessage.template == template)
-    row = db.session.scalars(newest.order_by(OutboxMessage.id.desc()).limit(1)).one_or_none()
-    if row is None or row.sent_at is not None or row.last_error is None:
-        return None
-    return Trouble(error=row.last_error, again_at=row.next_attempt_at)

@@ -123,13 +123,15 @@ def entering(world: World, request_id: int, person: int, key: str, present: str 
     back = issue_code(public_id=public_id, challenge=challenge, user_id=person, runtime=world.runtime)
     kept = open_cookie(left.cookie, instance_id=instance_id, runtime=world.runtime)
     assert kept is not None
-    return lambda: redeem(
-        kept=kept,
-        code=code_in(back),
-        instance_id=instance_id,
-        present_session=present,
-        client=Client(),
-        runtime=world.runtime,
+    return lambda: (
+        redeem(
+            kept=kept,
+            code=code_in(back),
+            instance_id=instance_id,
+            present_session=present,
+            client=Client(),
+            runtime=world.runtime,
+        ).secret
     )
 
 

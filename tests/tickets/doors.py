@@ -40,7 +40,7 @@ class Door:
             present_session=present,
             client=CLIENT,
             runtime=world.runtime,
-        )
+        ).secret
 
 
 def open_door(world: World, scene: Scene, verifier: str = "v" * 43) -> Door:

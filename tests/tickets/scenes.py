@@ -137,7 +137,7 @@ def bring(world: World, scene: Scene, until: State) -> None:
         present_session=None,
         client=Client(),
         runtime=world.runtime,
-    )
+    ).secret
 
 
 def live_sessions(user_id: int) -> int:

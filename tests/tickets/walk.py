@@ -231,7 +231,7 @@ class People(RuleBasedStateMachine):
                 present_session=None,
                 client=Client(),
                 runtime=self.runtime,
-            )
+            ).secret
         )
         assert answer_of(call) == held.asked.redeems(held.link, window, self.clock.now())
         window.code = ""
