@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import select
 
 from instances.models import VirtualInstance
+from tempadmin.db import db
+from tempadmin.outbox.models import OutboxMessage
 from tests.browser import Browser
+from tests.conftest import Build
 from tests.statements import statements
 from tests.world import CONSOLE, World
+from tickets.states import State
 
 ACME = "http://acme.localhost:8000"
 MOST_OF_A_PAGE = 7
 """The instance by its host, the session with its user, its request, and what is shown; then, in one transaction, the
 count of this request's visits, the note that the session was used, and the row of activity. Where half the idle limit
 is over, the use is noted at the beginning too."""
+WAY_IN = (2, 12, 14)
+"""The link: the instance by its host, the ticket with its request. The code: the page's own three, six of its
+transaction, and the session again and the record. Coming back: the link's two, nine of the redemption, the record."""
 
 
 def cost(world: World, step: Callable[[], object]) -> int:
@@ -43,6 +51,27 @@ def test_a_page_as_temporary_administrator_costs_at_most_seven_statements(
             with statements() as seen:
                 assert ada.get(ACME + path).status_code == 200
             assert len(seen) <= MOST_OF_A_PAGE, (path, seen)
+
+
+def test_the_way_in_costs_few_statements_and_where_no_mail_is_sent_nobody_is_looked_for(build: Build) -> None:
+    """Following a link, taking a code, coming back: no row is read twice but under its lock, and no mail is queued."""
+    world = build(mail_url="none")
+    world.administrator(world.instance("acme"), "admin@acme.example")
+    world.omniadmin()
+    ada = world.signed_in()
+    asked = world.ask(ada, "acme")
+    ada.post(f"{CONSOLE}/access/{asked.public_id}/confirmation", follow=True)
+    ada.post(ada.url, {"code": world.next_code()})
+    address = ada.link(r"http://[a-z0-9.-]+(:\d+)?/login/ticket\?key=[\w.-]+")
+    for most in WAY_IN:
+        with statements() as seen:
+            address = ada.get(address).headers["Location"]
+        assert len(seen) <= most, seen
+        assert [said for said in seen if "outbox" in said or "password_hash IS NOT NULL" in said] == []
+    assert world.request(asked.id).state == State.ACTIVE
+    ada.get(ACME + "/")
+    assert ada.post("/support-session/leave").status_code == 303
+    assert db.session.scalars(select(OutboxMessage)).all() == []
 
 
 def test_the_list_of_instances_costs_the_same_however_many_there_are(ada: Browser, world: World) -> None:
