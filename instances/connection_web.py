@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from flask_wtf import FlaskForm
 from sqlalchemy import select
 
 from instances import connecting, connection_forms
-from instances.actions import RowAction, instance_list
+from instances.actions import RowAction, addresses, instance_list
 from instances.connection_facts import connection_facts
 from instances.connection_trial import check_connection, settings_of
 from instances.connectors.base import ConnectorError
@@ -45,7 +46,7 @@ class _Tried:
 def init_app(app: Flask) -> None:
     """Add the page, and the way to it."""
     app.register_blueprint(blueprint)
-    instance_list(app).actions.append(RowAction(label="Connection", url=_url, minor=True))
+    instance_list(app).actions.append(RowAction(label="Connection", urls=_urls, minor=True))
 
 
 @blueprint.route("/instances/<web_id>/connection", methods=["GET", "POST"])
@@ -153,7 +154,12 @@ def _label(connector: str) -> str:
     return LABELS.get(connector, connector.capitalize())
 
 
-def _url(instance: VirtualInstance, connector: str | None = None) -> str | None:
+def _urls(instances: Sequence[VirtualInstance]) -> Mapping[int, str]:
+    shown = (one for one in instances if not one.is_default and one.archived_at is None)
+    return addresses("connection.show", shown)
+
+
+def _url(instance: VirtualInstance, connector: str) -> str | None:
     if instance.is_default or instance.archived_at is not None:
         return None
     return url_for("connection.show", web_id=instance.web_id, connector=connector)

@@ -11,6 +11,15 @@ from instances.search import MAKE_SQLITE_TABLE, POSTGRESQL_INDEX, TRIGGERS
 from tempadmin.db import Base
 from tempadmin.moments import UtcDateTime
 
+LISTED = text("virtual_hostname IS NOT NULL AND archived_at IS NULL")
+"""The default instance, and it alone, has no host name of its own."""
+
+
+def _listed_by(column: str, *searched: str) -> Index:
+    """Return the index of the console's list in one of its orders, with all that is searched."""
+    name = f"ix_virtual_instances_listed_by_{column}"
+    return Index(name, column, "id", *searched, sqlite_where=LISTED, postgresql_where=LISTED)
+
 
 class VirtualInstance(Base):
     """One tenant: its own host name, its own users, its own policy."""
@@ -26,7 +35,9 @@ class VirtualInstance(Base):
             sqlite_where=text("is_default"),
             postgresql_where=text("is_default"),
         ),
-        Index("ix_virtual_instances_name_id", "name", "id"),
+        _listed_by("name", "web_id", "virtual_hostname"),
+        _listed_by("web_id", "name", "virtual_hostname"),
+        _listed_by("virtual_hostname", "name", "web_id"),
         POSTGRESQL_INDEX,
         {"sqlite_autoincrement": True, "info": {"triggers": TRIGGERS}},
     )

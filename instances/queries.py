@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Select, func, or_, select
 
-from instances.finding import contains
+from instances.finding import CONDITIONS, Way, way_of
 from instances.models import VirtualInstance
 from tempadmin.accounts.models import REGULAR, LoginSession, User
 from tempadmin.db import db
@@ -18,14 +18,16 @@ SORTS = {
 }
 
 
-def customers(*, search: str = "", sort: str = "name") -> Select[VirtualInstance]:
-    """Return the query of customers' instances whose name, web id or host contains the text, any case."""
-    column = SORTS[sort.removeprefix("-")]
-    order = column.desc() if sort.startswith("-") else column.asc()
-    query = select(VirtualInstance).where(VirtualInstance.is_default.is_(False), VirtualInstance.archived_at.is_(None))
-    if search:
-        query = query.where(contains(search))
-    return query.order_by(order, VirtualInstance.id)
+def customers(*, search: str = "") -> Select[VirtualInstance]:
+    """Return the query of customers' instances whose name, web id or host contains the text, any case, by name."""
+    way, values = way_of(search)
+    return customers_found(way).params(values).order_by(VirtualInstance.name, VirtualInstance.id)
+
+
+def customers_found(way: Way) -> Select[VirtualInstance]:
+    """Return the query of customers' instances that are found in a way, in no order, without that way's values."""
+    here = VirtualInstance.virtual_hostname.is_not(None), VirtualInstance.archived_at.is_(None)  # LISTED
+    return select(VirtualInstance).where(*here, *CONDITIONS[way])
 
 
 def visible(*, instance_id: int) -> Select[User]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from flask import Blueprint, Flask, render_template, request, url_for
 
 from instances import queries
 from instances.actions import instance_list, links
+from instances.finding import Way, way_of
 from instances.models import VirtualInstance
 from tempadmin.accounts.models import OMNIADMIN
 from tempadmin.runtime import application
@@ -31,14 +34,20 @@ def list_instances() -> str:
     """List customers' instances with what other modules add."""
     search, sort = search_text(), request.args.get("sort", "name")
     sort = sort if sort.removeprefix("-") in queries.SORTS else "name"
-    column, falling = queries.SORTS[sort.removeprefix("-")], sort.startswith("-")
-    query = queries.customers(search=search, sort=sort)
-    instances, page = Pages(query, column, VirtualInstance.id, descending=falling).fetch()
+    way, values = way_of(search)
+    instances, page = _pages(sort, way).fetch(values)
     app = application()
-    columns = instance_list(app).columns
-    cells = [column.cells(instances) for column in columns]
+    columns = [(column.title, column.cells(instances)) for column in instance_list(app).columns]
+    actions = links(app, instances)
     rows = [
-        {"instance": row, "cells": [cell.get(row.id, ()) for cell in cells], "actions": links(app, row)}
+        {
+            "name": row.name,
+            "web_id": row.web_id,
+            "host": row.virtual_hostname,
+            "cells": [(title, badges.get(row.id, ())) for title, badges in columns],
+            "minor": [action for action in actions[row.id] if action.minor],
+            "main": [action for action in actions[row.id] if not action.minor],
+        }
         for row in instances
     ]
     return render_template(
@@ -46,10 +55,17 @@ def list_instances() -> str:
         q=search,
         sort=sort,
         sort_urls={name: _sort_url(name, sort, search) for name in queries.SORTS},
-        columns=[column.title for column in columns],
+        columns=[title for title, _ in columns],
         rows=rows,
         page=page,
     )
+
+
+@cache
+def _pages(sort: str, way: Way) -> Pages[VirtualInstance]:
+    """Return one of the list's orders, with its statements once they are built."""
+    column = queries.SORTS[sort.removeprefix("-")]
+    return Pages(queries.customers_found(way), column, VirtualInstance.id, descending=sort.startswith("-"))
 
 
 def _sort_url(name: str, present: str, search: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from flask import Flask, g, url_for
+from flask import Flask
 
-from instances.actions import Badge, Column, RowAction, instance_list
+from instances.actions import Badge, Column, RowAction, addresses, instance_list
 from instances.models import VirtualInstance
 from tempadmin.errors import Unreadable
 from tempadmin.runtime import current_runtime
@@ -28,8 +28,8 @@ def init_app(app: Flask) -> None:
     """Register the columns and the action."""
     added = instance_list(app)
     added.columns += [Column(title="Policy", cells=policies), Column(title="Now", cells=goings_on)]
-    added.actions.append(RowAction(label="Request admin access", url=_ask_url))
-    added.actions.append(RowAction(label="Request impersonation", url=_impersonate_url))
+    added.actions.append(RowAction(label="Request admin access", urls=_ask_urls))
+    added.actions.append(RowAction(label="Request impersonation", urls=_impersonate_urls))
 
 
 def policies(instances: Sequence[VirtualInstance]) -> Mapping[int, Sequence[Badge]]:
@@ -58,17 +58,15 @@ def _badge(request: AccessRequest) -> Badge:
     return Badge(f"{request.requester_name} on the way", "wait")
 
 
-def _ask_url(instance: VirtualInstance) -> str | None:
-    if instance.is_default or instance.archived_at is not None:
-        return None
-    return url_for("asking.ask", web_id=instance.web_id)
+def _ask_urls(instances: Sequence[VirtualInstance]) -> Mapping[int, str]:
+    return addresses("asking.ask", filter(_is_target, instances))
 
 
-def _impersonate_url(instance: VirtualInstance) -> str | None:
-    if instance.is_default or instance.archived_at is not None or not entries.has_our_pages(instance):
-        return None
-    if "with_client" not in g:
-        g.with_client = entries.with_client()
-    if instance.id in g.with_client:
-        return None
-    return url_for("asking.impersonate", web_id=instance.web_id)
+def _impersonate_urls(instances: Sequence[VirtualInstance]) -> Mapping[int, str]:
+    ours = [one for one in instances if _is_target(one) and entries.has_our_pages(one)]
+    signed_in_to = entries.with_client(ours)
+    return addresses("asking.impersonate", [one for one in ours if one.id not in signed_in_to])
+
+
+def _is_target(instance: VirtualInstance) -> bool:
+    return not instance.is_default and instance.archived_at is None

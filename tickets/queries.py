@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, or_, select
 
 from instances.models import VirtualInstance
 from tempadmin.accounts.models import REGULAR, User
@@ -16,6 +16,11 @@ from tickets.models import IS_OPEN, TEMPORARY_ADMIN, AccessRequest, Approval, Ex
 from tickets.states import State
 
 STUCK_FAILURES, STUCK_AFTER = 3, timedelta(minutes=15)
+OPEN_AT = (  # built once: each page of the list of instances asks it
+    select(AccessRequest)
+    .where(AccessRequest.instance_id.in_(bindparam("ids", expanding=True)), IS_OPEN)
+    .order_by(AccessRequest.id)
+)
 
 
 def by_public_id(public_id: str) -> AccessRequest:
@@ -126,10 +131,8 @@ def all_open_of(*, requester_id: int) -> list[AccessRequest]:
 
 def open_by_instance(instances: Sequence[VirtualInstance]) -> Mapping[int, list[AccessRequest]]:
     """Return the open requests of the given instances, in one query."""
-    ids = [instance.id for instance in instances]
     found: dict[int, list[AccessRequest]] = {}
-    query = select(AccessRequest).where(AccessRequest.instance_id.in_(ids), IS_OPEN)
-    for request in db.session.scalars(query.order_by(AccessRequest.id)):
+    for request in db.session.scalars(OPEN_AT, {"ids": [instance.id for instance in instances]}):
         found.setdefault(request.instance_id, []).append(request)
     return found
 

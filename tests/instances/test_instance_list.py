@@ -6,11 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 
 import pytest
+from sqlalchemy import select
 
 from instances import registry
 from instances.actions import Badge, Column, RowAction, instance_list
 from instances.models import VirtualInstance
 from tempadmin.audit.log import SERVICE
+from tempadmin.db import db
 from tests.browser import Browser
 from tests.conftest import Build
 from tests.world import World
@@ -125,9 +127,10 @@ def test_other_modules_add_columns_and_actions(build: Build) -> None:
         asked.append(len(instances))
         return {one.id: [Badge("two keys", "wait")] for one in instances if one.web_id == "yard"}
 
+    xray = db.session.scalars(select(VirtualInstance.id).where(VirtualInstance.web_id == "xray")).one()
     instance_list(world.app).columns.append(Column(title="Keys", cells=cells))
     instance_list(world.app).actions.append(
-        RowAction(label="Open", url=lambda one: f"/open/{one.web_id}" if one.web_id == "xray" else None)
+        RowAction(label="Open", urls=lambda found: {one.id: f"/open/{one.web_id}" for one in found if one.id == xray})
     )
     world.omniadmin()
     console = world.signed_in()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import Select, insert, text, tuple_
 
 from instances import queries, registry
-from instances.finding import FEW
+from instances.finding import FEW, Way
 from instances.models import VirtualInstance
 from tempadmin.audit.log import SERVICE
 from tempadmin.db import db, transaction
+from tests.browser import Browser
 from tests.world import World
 
 NAMES = ("Birch Health", "Nimbus Retail", "Aster & Co", 'O\'Neill "North"', "100% Juice_Bar", "Zebra-Works NEAR(x)")
@@ -69,22 +73,69 @@ def test_of_many_that_fit_the_first_page_is_the_right_one(world: World) -> None:
 
 
 @pytest.mark.only_postgresql
-def test_postgresql_can_use_its_index_for_the_search(world: World) -> None:
-    """The query asks for the very expression that is indexed; forbidden to read all, the planner takes it."""
-    put(world, [("Birch", "birch")])
-    statement = queries.customers(search="birch").order_by(None).with_only_columns(VirtualInstance.id)
-    sql = statement.compile(db.engine, compile_kwargs={"literal_binds": True})
-    with db.engine.begin() as connection:
-        connection.execute(text("SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off"))
-        plan = connection.exec_driver_sql(f"EXPLAIN {sql}").scalars().all()
-    assert any("ix_virtual_instances_search" in line for line in plan), plan
+def test_postgresql_takes_the_index_that_suits_the_text(world: World) -> None:
+    """Trigrams where few fit, the order of the list where many do; nothing reads and sorts all."""
+    put(world, [*((f"Common {number:05}", f"c{number}") for number in range(3000)), ("Birch", "birch")])
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE virtual_instances"))  # as it does by itself in time
+        plans = {
+            part: "\n".join(connection.exec_driver_sql(f"EXPLAIN {written_out(page)}").scalars())
+            for part in ("birch", "common")
+            for page in [queries.customers(search=part).limit(26)]
+        }
+    assert "ix_virtual_instances_search" in plans["birch"]
+    assert "ix_virtual_instances_listed_by_name" in plans["common"]
+    assert "Sort" not in plans["common"]
 
 
 @pytest.mark.only_sqlite
 def test_sqlite_uses_its_index_where_few_fit(world: World) -> None:
     """The plan begins with the full-text table, and looks each instance up by its id."""
     put(world, [("Birch", "birch")])
-    sql = queries.customers(search="birch").compile(db.engine, compile_kwargs={"literal_binds": True})
-    plan = [row[3] for row in db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}")]
+    plan = plan_of(queries.customers(search="birch"))
     assert any("VIRTUAL TABLE INDEX" in line for line in plan), plan
     assert not any(line.startswith("SCAN virtual_instances") and "VIRTUAL" not in line for line in plan), plan
+
+
+@pytest.mark.only_sqlite
+@pytest.mark.parametrize("sort", ["name", "web_id", "virtual_hostname"])
+def test_sqlite_reads_the_list_in_the_order_of_an_index(world: World, sort: str) -> None:
+    """With and without a text that many have, from a key or the beginning, either way: nothing is sorted."""
+    put(world, [(f"Birch {number}", f"birch{number}") for number in range(50)])
+    column = getattr(VirtualInstance, sort)
+    for way, values in ((Way.NO_TEXT, {}), (Way.IN_ORDER, {"pattern": "%birch%"})):
+        listed = queries.customers_found(way).params(values).limit(26)
+        for query in (
+            listed.order_by(column, VirtualInstance.id),
+            listed.order_by(column.desc(), VirtualInstance.id.desc()),
+            listed.where(tuple_(column, VirtualInstance.id) > ("birch2", 7)).order_by(column, VirtualInstance.id),
+        ):
+            (line,) = plan_of(query)
+            assert f"USING INDEX ix_virtual_instances_listed_by_{sort}" in line
+
+
+def test_a_later_page_of_a_search_begins_where_the_former_ended(world: World) -> None:
+    """Whichever way it is found: few that fit, many, two letters, and letters beyond ASCII."""
+    words = ["rare"] * 30 + ["common"] * (FEW + 30)
+    put(world, [(f"Ørsted {word} {number:04}", f"w{number}") for number, word in enumerate(words)])
+    world.omniadmin()
+    console = world.signed_in()
+    for part, count in (("rare", 30), ("common", FEW + 30), ("st", FEW + 60), ("ør", FEW + 60)):
+        console.get(f"/instances?q={part}")
+        first = shown(console)
+        console.get(console.link(r"/instances\?q=[^&]*&after=[^\"]*"))
+        assert len(first) == 25
+        assert first + shown(console) == found(part)[: min(50, count)], part
+
+
+def shown(console: Browser) -> list[str]:
+    return re.findall(r'<th scope="row"><span class="strong">([^<]*)</span>', console.page)
+
+
+def plan_of(query: Select[VirtualInstance]) -> list[str]:
+    rows = db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {written_out(query)}")
+    return [row[3] for row in rows]
+
+
+def written_out(query: Select[Any]) -> str:
+    return str(query.compile(db.engine, compile_kwargs={"literal_binds": True}))
