@@ -9,6 +9,7 @@ DATA        ?= demo-data
 DEMO_ARGS   ?=
 SECONDS     ?= 60
 SEED        ?=
+WRITE       ?=
 # Four processes, on two cores too: many tests wait, for a killed server to heal or a browser to paint.
 # The order is ours (tests/conftest.py): xdist's own would begin the files with the most tests first, not the longest.
 PYTEST_ARGS ?= -n 4 --dist loadfile --no-loadscope-reorder
@@ -21,7 +22,7 @@ PINS    := $(UV) pip compile pyproject.toml --no-config --quiet --universal --py
            --extra postgresql --extra redis --extra scim --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
            --custom-compile-command 'make constraints' $(UPGRADE)
 
-.PHONY: demo test check lint guards bench chaos products clean constraints
+.PHONY: demo test check lint guards bench growth chaos products clean constraints
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -46,9 +47,14 @@ lint: $(STAMPS)/dev
 guards: $(STAMPS)/dev
 	$(BIN)/python -m tests.guards
 
-# Medians of one run on this machine; asserts nothing.
+# Medians of one run on this machine; asserts nothing. `make bench WRITE=--write` puts them into docs/performance.md.
 bench: $(STAMPS)/dev
-	$(BIN)/python -m tests.bench.bench
+	$(BIN)/python -m tests.bench.bench $(WRITE)
+
+# What everything costs with up to a million instances, past requests and rows of the record; fails when a page grows slow.
+# Ten minutes. `make growth WRITE=--write` puts tables and pictures into docs/performance.md.
+growth: $(STAMPS)/dev
+	$(BIN)/python -m tests.bench.growth $(WRITE)
 
 # People at work while servers, schedulers and the database are killed, stopped and cut off; fails when a promise breaks.
 # `make chaos SECONDS=600`; a seed that was printed is played again by SEED=….

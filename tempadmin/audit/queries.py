@@ -15,13 +15,37 @@ from tempadmin.db import db, snapshot
 from tempadmin.runtime import Runtime
 
 CHUNK = 1_000
+SEARCHED_AT_ONCE = 20_000
 GONE = "the event that was expected is gone or another: the tail was cut"
 COLUMNS = cast(Table, AuditEvent.__table__).columns
 
 
-def events(*, search: str = "", instance_id: int | None = None) -> Select[AuditEvent]:
-    """Return the query of events, newest first, whose event, actor or details contain the text."""
+def part_of(until: int | None) -> range:
+    """Return the ids of the part of the record that one search goes through: back from an event, or the newest.
+
+    A text that nowhere stands is looked for in every event: in ten millions of them for many seconds.
+    """
+    newest_id = db.session.scalar(select(func.max(AuditEvent.id))) or 0
+    last = newest_id if until is None else min(until, newest_id)
+    return range(max(1, last - SEARCHED_AT_ONCE + 1), last + 1)
+
+
+def is_before(event_id: int) -> bool:
+    """Tell whether the record has anything before an event."""
+    return db.session.scalar(select(AuditEvent.id).where(AuditEvent.id < event_id).limit(1)) is not None
+
+
+def events(*, search: str = "", instance_id: int | None = None, part: range | None = None) -> Select[AuditEvent]:
+    """Return the query of events, newest first, whose event, actor or details contain the text.
+
+    Parameters
+    ----------
+    part
+        The ids among which; all of them without.
+    """
     query = select(AuditEvent).order_by(AuditEvent.id.desc())
+    if part is not None:
+        query = query.where(AuditEvent.id >= part.start, AuditEvent.id < part.stop)
     if instance_id is not None:
         query = query.where(AuditEvent.instance_id == instance_id)
     if search:

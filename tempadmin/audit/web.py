@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from flask import Blueprint, Flask, Response, render_template, url_for
+from flask import Blueprint, Flask, Response, render_template, request, url_for
 
 from tempadmin.accounts.models import OMNIADMIN
 from tempadmin.audit import queries
@@ -20,6 +20,8 @@ from tempadmin.web.navigation import Item, items
 from tempadmin.web.paging import Pages, search_text
 
 blueprint = Blueprint("audit", __name__)
+
+LONGEST_ID = 19
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +47,23 @@ def init_app(app: Flask) -> None:
 @blueprint.get("/audit")
 @allow(OMNIADMIN, place="console")
 def list_events() -> str:
-    """Show the newest events that contain the text."""
+    """Show the newest events; of those that contain the text as many as a part of the record has."""
     search = search_text()
-    found, page = Pages(queries.events(search=search), AuditEvent.id, descending=True).fetch()
+    part = queries.part_of(_until()) if search else None
+    found, page = Pages(queries.events(search=search, part=part), AuditEvent.id, descending=True).fetch()
     rows = [_row(event) for event in found]
-    export_url = url_for("audit.export", q=search or None)
-    archived = last_archived() if page.next_url is None else None
+    earlier_url = None
+    if part is not None and page.next_url is None and queries.is_before(part.start):
+        earlier_url = url_for("audit.list_events", q=search, until=part.start - 1)
+    archived = last_archived() if page.next_url is None and earlier_url is None else None
     return render_template(
-        "audit/list.html", q=search, page=page, events=rows, export_url=export_url, archived=archived
+        "audit/list.html",
+        q=search,
+        page=page,
+        events=rows,
+        export_url=url_for("audit.export", q=search or None),
+        earlier_url=earlier_url,
+        archived=archived,
     )
 
 
@@ -61,6 +72,12 @@ def list_events() -> str:
 def export() -> Response:
     """Stream the events that contain the text."""
     return streams.answer(form="csv", name="audit", columns=COLUMNS, fetch=newest(search_text()))
+
+
+def _until() -> int | None:
+    """Return the event from which the address has the search go back; nonsense means the newest."""
+    text = request.args.get("until", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < LONGEST_ID else None
 
 
 def _said(name: str, value: object) -> str:

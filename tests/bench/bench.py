@@ -25,7 +25,7 @@ from tempadmin.db import db
 from tempadmin.logs import only_warnings
 from tempadmin.settings import Settings
 from tests import postgresql
-from tests.bench import activity, connectors, ends, outage, promises, server
+from tests.bench import activity, connectors, document, ends, outage, promises, server
 from tests.bench.client import Client, Counting
 from tests.bench.steps import STEPS, leave, walk_in
 from tests.world import CONSOLE, make_world
@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8, help="how long each round of cycles lasts")
     parser.add_argument("--databases", default="sqlite,postgresql")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/performance.md, too")
     options = parser.parse_args()
     figures = {}
     for kind in options.databases.split(","):
@@ -48,6 +49,8 @@ def main() -> None:
             figures[kind] = _measure(Path(folder), served, options.seconds) | _count(Path(folder) / "count", counted)
         figures[kind] |= activity.measure(kind) | ends.measure(kind) | promises.measure(kind)
         figures[kind] |= outage.measure(kind) | connectors.measure(kind)
+    if options.write:
+        document.write_bench(figures, _table(figures))
     sys.stdout.write(json.dumps(figures, indent=1) + "\n" if options.json else _table(figures))
 
 

@@ -16,34 +16,71 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from tests import postgresql
+from tests.bench.document import Costs, write_growth
 from tests.bench.meter import Meter
-from tests.bench.side import AXES, Side
+from tests.bench.side import AXES, INSTANCES, Side
 
-SIZES = (100, 1_000, 10_000, 100_000)
+Figures = dict[str, dict[str, Costs]]
+
+SIZES, MILLION = (100, 1_000, 10_000, 100_000), 1_000_000
 ROUNDS = 12
 MOST = 1.2
 """How much more a page may cost with everything at its largest than with everything small."""
-Costs = dict[str, dict[int, dict[str, float]]]
-"""By thing and size: processor time in ms, its ratio to the smallest size, and ms by the clock on the wall."""
+LONG_ONES_UP_TO = 100_000
+"""Every event of a chain is verified: minutes for a million requests, and nothing new."""
+NO_PAGES = ("job: ", "metrics", "doctor", "audit verify")
+EXPLAINED = ("audit: search", "list: search, all found")
+"""Pages that look for a text: docs/performance.md says what they cost."""
 
 
 def main() -> None:
     """Fill, measure, tell; exit code 1 when a page has become slower than it may."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--million", default="sqlite", help="databases that go on to a million")
     parser.add_argument("--databases", default="sqlite,postgresql")
     parser.add_argument("--axes", default=",".join(AXES))
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--json", type=Path, help="a file to keep the figures in")
+    parser.add_argument("--json", type=Path, help="a file to which the figures are added")
+    parser.add_argument("--write", action="store_true", help="write them into docs/performance.md, with their pictures")
+    parser.add_argument("--drawn", action="store_true", help="measure nothing: write what the file holds")
     options = parser.parse_args()
-    figures: dict[str, dict[str, Costs]] = {}
-    for kind in options.databases.split(","):
+    kept = options.json is not None and options.json.exists()
+    figures: Figures = _read(options.json) if kept else {}
+    for kind in [] if options.drawn else options.databases.split(","):
+        sizes = sorted({*options.sizes, *([MILLION] if kind in options.million.split(",") else [])})
         for axis in options.axes.split(","):
-            found = _grow(kind, axis, sorted(options.sizes), options.rounds)
-            figures.setdefault(kind, {})[axis] = found
-            if options.json:
+            figures.setdefault(kind, {}).setdefault(axis, {}).update(_grow(kind, axis, sizes, options.rounds))
+            if options.json is not None:
                 options.json.write_text(json.dumps(figures, indent=1))
-    sys.exit(0)
+    if options.write:
+        write_growth(figures)
+    slower = list(_slower(figures))
+    sys.stdout.write(
+        "".join(f"{line}\n" for line in slower) or f"No page costs {MOST} times what it costs with little.\n"
+    )
+    sys.exit(1 if slower else 0)
+
+
+def _slower(figures: Figures) -> Iterator[str]:
+    for kind, axes in figures.items():
+        for axis, costs in axes.items():
+            for name, sizes in costs.items():
+                largest = max(sizes)
+                ratio = sizes[largest]["ratio"]
+                if ratio > MOST and not name.startswith(NO_PAGES) and name not in EXPLAINED:
+                    yield f"{kind}, {largest:,} {axis}: {name} costs {ratio:.2f} times as much"
+
+
+def _read(file: Path) -> Figures:
+    """Return the figures of former runs; JSON has no numbers for names."""
+    return {
+        kind: {
+            axis: {name: {int(size): one for size, one in sizes.items()} for name, sizes in costs.items()}
+            for axis, costs in axes.items()
+        }
+        for kind, axes in json.loads(file.read_text()).items()
+    }
 
 
 def _grow(kind: str, axis: str, sizes: list[int], rounds: int) -> Costs:
@@ -60,14 +97,14 @@ def _grow(kind: str, axis: str, sizes: list[int], rounds: int) -> Costs:
             begun = time.perf_counter()
             large.fill(axis, size)
             filled = time.perf_counter()
-            few, many = _measure(small, large, rounds)
+            few, many = _measure(small, large, rounds, long_ones=size <= LONG_ONES_UP_TO or axis == INSTANCES)
             measured = time.perf_counter()
             for name in many.cpu:
                 cost, before = many.median(name), few.median(name)
                 found.setdefault(name, {})[size] = {"ms": cost, "ratio": cost / before, "wall": many.wall_median(name)}
             _say(f"{kind}, {size:,} {axis}: filled in {filled - begun:.0f} s, measured in {measured - filled:.0f} s")
-            for name, costs in found.items():
-                _say(f"  {name:32} {costs[size]['ms']:9.2f} ms {costs[size]['ratio']:6.2f}")
+            for name in many.cpu:
+                _say(f"  {name:32} {found[name][size]['ms']:9.2f} ms {found[name][size]['ratio']:6.2f}")
     return found
 
 
@@ -75,7 +112,7 @@ def _say(line: str) -> None:
     sys.stderr.write(line + "\n")
 
 
-def _measure(small: Side, large: Side, rounds: int) -> tuple[Meter, Meter]:
+def _measure(small: Side, large: Side, rounds: int, *, long_ones: bool) -> tuple[Meter, Meter]:
     """Do everything in both by turns; return what it cost in each."""
     for side in (small, large):
         side.meter.forget()
@@ -88,7 +125,7 @@ def _measure(small: Side, large: Side, rounds: int) -> tuple[Meter, Meter]:
             side.round()
             gc.collect()
     gc.enable()
-    for side in (small, large):
+    for side in (small, large) if long_ones else ():
         side.long_ones()
     return small.meter, large.meter
 
