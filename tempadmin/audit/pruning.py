@@ -16,9 +16,9 @@ from tempadmin.audit.models import AuditCheckpoint, AuditEvent
 from tempadmin.clock import steady_seconds
 from tempadmin.db import db, transaction
 
-AIM_SECONDS = 0.015
+AIM_SECONDS = 0.01
 """How long a transaction should hold the lock; 0.05 s is what it must not reach (issue 7), on a busy machine either."""
-FEWEST, MOST = 20, 2_000
+FEWEST, MOST = 20, 1_000
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.001, 0.5
 
 _EVENTS = cast(Table, AuditEvent.__table__)
@@ -41,7 +41,7 @@ class Pace:
     def note(self, seconds: float, rows: int) -> None:
         """Learn from a transaction that is over, and leave others the lock for as long."""
         if rows >= self.size // 2:
-            fitting = int(self.size * min(2.0, AIM_SECONDS / max(seconds, 0.0001)))
+            fitting = int(self.size * min(1.5, AIM_SECONDS / max(seconds, 0.0001)))
             self.size = min(max(fitting, FEWEST), MOST)
         Event().wait(min(max(seconds, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS))
 

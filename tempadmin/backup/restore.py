@@ -22,6 +22,13 @@ from tempadmin.runtime import Runtime
 from tempadmin.serving import upgrade_database
 
 IN_USE = "The database is in use. Stop tempadmin serve and tempadmin scheduler run on this data folder, then try again."
+ARCHIVED_SINCE = """
+    SELECT 1 FROM audit_checkpoints WHERE last_id >= :id AND (
+        :first IN (SELECT first_hash FROM audit_checkpoints)
+        OR :first = (SELECT hash FROM audit_events ORDER BY id LIMIT 1)
+    )
+"""
+"""Whether a database of the same beginnings had an event, and archived it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,11 +145,12 @@ def _alone(file: Path) -> Iterator[sqlite3.Connection | None]:
 
 
 def _lost(former: sqlite3.Connection, found: mark.Mark | None) -> dict[str, int] | None:
-    """Count what the former database recorded after the last event that the copy has."""
+    """Count what the former database recorded after the last event that the copy has, and did not archive since."""
     if found is None:
         return None
     try:
-        same = former.execute("SELECT 1 FROM audit_events WHERE id = ? AND hash = ?", (found.id, found.hash)).fetchone()
+        has = former.execute("SELECT 1 FROM audit_events WHERE id = ? AND hash = ?", (found.id, found.hash)).fetchone()
+        same = has or former.execute(ARCHIVED_SINCE, {"id": found.id, "first": found.first}).fetchone()
         newer = "SELECT event, count(*) FROM audit_events WHERE id > ? GROUP BY event ORDER BY event"
         return dict(former.execute(newer, (found.id,)).fetchall()) if same else None
     except sqlite3.DatabaseError:

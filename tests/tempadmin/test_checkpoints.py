@@ -10,6 +10,7 @@ from tempadmin.audit.beginnings import sign
 from tempadmin.audit.models import AuditCheckpoint
 from tempadmin.audit.queries import verify
 from tempadmin.db import db, transaction
+from tempadmin.doctor.contents import audit_heads
 from tests.tamper import without_triggers
 from tests.tempadmin.pruned import all_hold, interrupted, prune_all, write_events
 from tests.tempadmin.stage import everything
@@ -92,18 +93,64 @@ def test_s51_a_checkpoint_that_no_event_speaks_of_lets_nothing_go(pruned: World)
     ]
 
 
-def test_s51_below_a_checkpoint_events_go_oldest_first(world: World) -> None:
-    """So whatever is left at any moment is a chain without a gap."""
+AT = "number = {0}, last_id = {0}, hash = (SELECT hash FROM audit_events WHERE number = {0})"
+FORWARD = AT.format(8) + ", event_number = 9, activity_id = 5"
+BACKWARD = {
+    "to an event below": (AT.format(8), AT.format(3)),
+    "to the same event": (AT.format(8), AT.format(5)),
+    "with the same event to say so": ("event_number = 9", "event_number = 6"),
+    "with an event to say so that is archived, too": ("event_number = 9", "event_number = 8"),
+    "with less activity": ("activity_id = 5", "activity_id = -1"),
+    "of another database": ("activity_id = 5", "activity_id = 5, first_id = 2"),
+    "to another chain": ("activity_id = 5", "activity_id = 5, instance_id = 2"),
+    "to another hash": ("WHERE number = 8)", "WHERE number = 7)"),
+}
+
+
+@pytest.fixture
+def half_pruned(world: World) -> World:
+    """A checkpoint at event 5 with all of its elders there, its own event 6, and younger ones up to 10."""
     write_events(world, 5, 1)
     world.clock.advance(days=31)
     with interrupted("tempadmin.audit.pruning._delete:begun"):
         prune_all(world)
+    write_events(world, 4, 1)
+    return world
+
+
+@pytest.mark.parametrize("how", BACKWARD)
+def test_s51_a_checkpoint_only_moves_forward(how: str, half_pruned: World) -> None:
+    """To a later event of its own chain, for a later event that says so; nothing of it ever becomes less."""
+    refuse(half_pruned, f"UPDATE audit_checkpoints SET {FORWARD.replace(*BACKWARD[how])}")
+    with db.engine.begin() as connection:
+        connection.execute(text(f"UPDATE audit_checkpoints SET {FORWARD}"))
+
+
+def test_s51_below_a_checkpoint_events_go_oldest_first(half_pruned: World) -> None:
+    """So whatever is left at any moment is a chain without a gap."""
     for refused in ("number = 2", "number IN (1, 3)", "number = 5"):
-        refuse(world, f"DELETE FROM audit_events WHERE {refused}")
+        refuse(half_pruned, f"DELETE FROM audit_events WHERE {refused}")
     for allowed in ("number = 1", "number <= 3"):
         with db.engine.begin() as connection:
             connection.execute(text(f"DELETE FROM audit_events WHERE {allowed}"))
-        assert all_hold(world)
+        assert all_hold(half_pruned)
+
+
+def test_s52_doctor_says_where_a_pruned_chain_does_not_begin_where_it_should(pruned: World) -> None:
+    """It counts from the checkpoint on; while events are being deleted, from the first that is left."""
+    assert [one.level for one in audit_heads(pruned.runtime)] == ["ok"]
+    with without_triggers(), db.engine.begin() as connection:
+        connection.execute(text("DELETE FROM audit_events WHERE instance_id = 1 AND number = 11"))
+    (found,) = audit_heads(pruned.runtime)
+    assert "should begin with event 11; it begins with event 12" in found.message
+
+
+def test_p13_doctor_finds_nothing_while_events_are_being_deleted(half_pruned: World) -> None:
+    """A prune that was interrupted leaves a sound record."""
+    with db.engine.begin() as connection:
+        connection.execute(text("DELETE FROM audit_events WHERE number <= 2"))
+    assert [one.level for one in audit_heads(half_pruned.runtime)] == ["ok"]
+    assert all_hold(half_pruned)
 
 
 FORGERIES = {

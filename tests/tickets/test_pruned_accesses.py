@@ -6,14 +6,15 @@ import json
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text, update
+from sqlalchemy.exc import IntegrityError
 
 from instances.models import VirtualInstance
 from tempadmin.audit.models import AuditEvent
 from tempadmin.db import db
 from tempadmin.doctor.cli import examine_promises
 from tempadmin.doctor.findings import Level
-from tests.tempadmin.pruned import all_hold, archive_of, prune_all
+from tests.tempadmin.pruned import all_hold, archive_of, interrupted, prune_all
 from tests.tickets.evidence import ACME, events, go_inside
 from tests.world import CONSOLE, World
 from tickets import telling
@@ -133,3 +134,29 @@ def test_p13_a_request_of_which_a_part_is_archived_breaks_no_promise(world: Worl
     assert "access.requested" not in left
     assert broken_promises() == []
     assert "older_events_archived" in telling.record_of(world.request(found.id))
+
+
+def test_p13_what_is_left_of_a_request_must_fit(world: World, pruned: AccessRequest) -> None:
+    """Only what has ended may have lost its beginning to an archive."""
+    with db.engine.begin() as connection:
+        connection.execute(update(AccessRequest).values(state="ending", next_attempt_at=world.clock.now()))
+    assert any("what is left of it does not fit" in message for message in broken_promises())
+
+
+@pytest.mark.parametrize("which", ["id > {0}", "instance_id = 2", "id = {0} + 1"])
+def test_s51_raw_sql_deletes_no_activity_but_below_a_checkpoint(
+    which: str, world: World, acme: VirtualInstance
+) -> None:
+    """What was archived goes by anybody's hand, and what came after it by nobody's."""
+    found = old_access(world)
+    last = db.session.scalar(select(func.max(Activity.id))) or 0
+    world.clock.advance(days=40)
+    old_access(world)
+    with interrupted("tempadmin.audit.pruning._delete:committed"):
+        prune_all(world)
+    with pytest.raises(IntegrityError, match="append-only"), db.engine.begin() as connection:
+        connection.execute(text(f"DELETE FROM activity WHERE {which.format(last)}"))
+    assert rows_of(found) == found.activity_count
+    with db.engine.begin() as connection:
+        connection.execute(text(f"DELETE FROM activity WHERE id <= {last}"))
+    assert rows_of(found) == 0
