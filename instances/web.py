@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
+from urllib.parse import urlencode
 
-from flask import Blueprint, Flask, render_template, request, url_for
+from flask import Blueprint, Flask, render_template, request
 
 from instances import queries
 from instances.actions import instance_list, links
@@ -69,4 +70,5 @@ def _pages(sort: str, way: Way) -> Pages[VirtualInstance]:
 
 
 def _sort_url(name: str, present: str, search: str) -> str:
-    return url_for("instances.list_instances", sort=f"-{name}" if present == name else name, q=search or None)
+    values = {"sort": f"-{name}" if present == name else name} | ({"q": search} if search else {})
+    return f"{request.path}?{urlencode(values)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from flask import Flask
 
@@ -13,7 +14,6 @@ from tempadmin.runtime import current_runtime
 from tempadmin.web import words
 from tickets import entries, queries
 from tickets.asking import sides_needed
-from tickets.models import AccessRequest
 from tickets.states import State
 
 POLICY_WORDS = {
@@ -51,7 +51,7 @@ def goings_on(instances: Sequence[VirtualInstance]) -> Mapping[int, Sequence[Bad
     }
 
 
-def _badge(request: AccessRequest) -> Badge:
+def _badge(request: Any) -> Badge:
     if request.state == State.ACTIVE and request.ends_at is not None:
         left = words.duration(request.ends_at - current_runtime().now())
         return Badge(f"{request.requester_name} inside, {left} left", "alert")

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, or_, select
 
 from instances.models import VirtualInstance
 from tempadmin.accounts.models import REGULAR, User
-from tempadmin.db import db
+from tempadmin.db import db, run
 from tempadmin.errors import NotFound
 from tickets.models import IS_OPEN, TEMPORARY_ADMIN, AccessRequest, Approval, Extension, Ticket
 from tickets.states import State
 
 STUCK_FAILURES, STUCK_AFTER = 3, timedelta(minutes=15)
 OPEN_AT = (  # built once: each page of the list of instances asks it
-    select(AccessRequest)
+    select(AccessRequest.instance_id, AccessRequest.state, AccessRequest.ends_at, AccessRequest.requester_name)
     .where(AccessRequest.instance_id.in_(bindparam("ids", expanding=True)), IS_OPEN)
     .order_by(AccessRequest.id)
 )
@@ -129,10 +130,10 @@ def all_open_of(*, requester_id: int) -> list[AccessRequest]:
     return list(db.session.scalars(query.order_by(AccessRequest.instance_name, AccessRequest.id)))
 
 
-def open_by_instance(instances: Sequence[VirtualInstance]) -> Mapping[int, list[AccessRequest]]:
-    """Return the open requests of the given instances, in one query."""
-    found: dict[int, list[AccessRequest]] = {}
-    for request in db.session.scalars(OPEN_AT, {"ids": [instance.id for instance in instances]}):
+def open_by_instance(instances: Sequence[VirtualInstance]) -> Mapping[int, list[Any]]:
+    """Return what a list says of the open requests of the given instances: rows of ``OPEN_AT``, in one query."""
+    found: dict[int, list[Any]] = {}
+    for request in run(OPEN_AT, {"ids": [instance.id for instance in instances]}):
         found.setdefault(request.instance_id, []).append(request)
     return found
 

@@ -51,7 +51,8 @@ def list_events() -> str:
     search = search_text()
     part = queries.part_of(_until()) if search else None
     found, page = Pages(queries.events(search=search, part=part), AuditEvent.id, descending=True).fetch()
-    rows = [_row(event) for event in found]
+    names = {instance_id: _name_of(instance_id) for instance_id in {event.instance_id for event in found}}
+    rows = [_row(event, names[event.instance_id]) for event in found]
     earlier_url = None
     if part is not None and page.next_url is None and queries.is_before(part.start):
         earlier_url = url_for("audit.list_events", q=search, until=part.start - 1)
@@ -88,15 +89,19 @@ def _said(name: str, value: object) -> str:
     return f"{label}: {'yes' if value is True else 'no' if value is False else value}"
 
 
-def _row(event: AuditEvent) -> Row:
+def _name_of(instance_id: int) -> str:
+    instance = instance_source().by_id(instance_id)
+    return instance.name if instance else f"instance {instance_id}"
+
+
+def _row(event: AuditEvent, instance_name: str) -> Row:
     details = ", ".join(_said(name, value) for name, value in json.loads(event.details).items() if value is not None)
-    instance = instance_source().by_id(event.instance_id)
     return Row(
         number=event.number,
         occurred_at=event.occurred_at,
         event=event.event,
         sentence=details,
         actor_name=event.actor_name,
-        instance_name=instance.name if instance else f"instance {event.instance_id}",
+        instance_name=instance_name,
         request_url=None,
     )
