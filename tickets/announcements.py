@@ -6,9 +6,10 @@ must not hold up whoever asked. How they become words is in ``composers``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from sqlalchemy import Select, select
 
@@ -70,23 +71,23 @@ def tell_inside(request: AccessRequest, *, now: datetime) -> None:
     _queue(INSIDE, request, recipients.concerned, now=now)
 
 
-def tell_over(requests: Sequence[AccessRequest], was: Mapping[int, State], *, now: datetime) -> None:
+def tell_over(requests: Sequence[Any], reason: EndReason, *, now: datetime) -> None:
     """Tell whoever waits or watches that requests are over, and how.
 
     Parameters
     ----------
-    was
-        The state that each stood in before, by id.
+    requests
+        Rows as they were before the end.
     """
     if is_off():
         return
     people = recipients.of_the_end(requests)
-    mails = (_mails_of_the_end(request, was[request.id], people[request.id]) for request in requests)
+    mails = (_mails_of_the_end(request, reason, people[request.id]) for request in requests)
     enqueue_all([mail for of_one in mails for mail in of_one], now=now)
 
 
-def _mails_of_the_end(request: AccessRequest, was: State, people: recipients.OfAnEnd) -> list[Mail]:
-    reason = EndReason(request.end_reason or EndReason.CLEANED_UP)
+def _mails_of_the_end(request: Any, reason: EndReason, people: recipients.OfAnEnd) -> list[Mail]:
+    was = State(request.state)
     if was == State.ACTIVE:
         return _mails(OVER, request, [*people.asker, *people.concerned])
     if reason == EndReason.REJECTED:
@@ -106,7 +107,7 @@ def _queue(template: str, request: AccessRequest, readers: Readers, *, now: date
     enqueue_all(_mails(template, request, people, **ids), now=now)
 
 
-def _mails(template: str, request: AccessRequest, people: Sequence[User], **ids: int) -> list[Mail]:
+def _mails(template: str, request: Any, people: Iterable[Any], **ids: int) -> list[Mail]:
     return [
         Mail(
             template=template,

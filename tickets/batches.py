@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from threading import Event, Lock
 from time import monotonic
+from typing import TypeVar
+
+I = TypeVar("I")  # noqa: E741 - the item
 
 BATCH = 50
 """How many rows one transaction of a job changes: tens of milliseconds on SQLite, which has one writer at a time."""
 
+AIM_SECONDS, SMALLEST, LARGEST = 0.025, 5, 1000
+"""How long a job's transaction should hold SQLite's lock for writers; how few and how many rows it may change."""
+
 _turn = Lock()
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.01, 0.5
+
+
+class Pace:
+    """How many rows the next transaction of a job changes: as many as take ``AIM_SECONDS``, by what the last one took.
+
+    SQLite has one writer at a time, and a batch of a fixed size would hold its lock for as long as the machine is slow.
+    """
+
+    def __init__(self) -> None:
+        self.size, self._began = BATCH, 0.0
+
+    def begin(self) -> None:
+        """Note that the writer's lock is held from now on."""
+        self._began = monotonic()
+
+    def end(self, rows: int) -> None:
+        """Note that it is held no longer, and by how many rows."""
+        fits = int(rows * AIM_SECONDS / max(monotonic() - self._began, 1e-4))
+        self.size = max(SMALLEST, min(fits, 2 * self.size, LARGEST))
+
+    def slices(self, items: Iterable[I]) -> Iterator[list[I]]:
+        """Yield items in lists, each as long as fits when it is its turn."""
+        left = iter(items)
+        while some := list(islice(left, self.size)):
+            yield some
 
 
 def in_batches(ids: Sequence[int], size: int = BATCH) -> Iterator[Sequence[int]]:

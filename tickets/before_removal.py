@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
-from typing import cast
+from typing import NamedTuple, cast
 
 import structlog
 from flask import Flask, current_app
@@ -21,8 +21,17 @@ from tempadmin.runtime import Runtime
 
 EXTENSION = "tickets.before_removal"
 
-Step = Callable[[Sequence[int], Runtime], Mapping[int, str]]
+Do = Callable[[Sequence[int], Runtime], Mapping[int, str]]
 """Gets the ids of requests that are ending, outside any transaction; returns by id, in words, what is not done yet."""
+
+
+class Step(NamedTuple):
+    """One thing to be done elsewhere."""
+
+    do: Do
+    concerns: Callable[[str, str], bool] = lambda _connector, _entry: True
+    """Tells of a connector and a kind of entry whether there may be anything to do for requests that have them."""
+
 
 log = structlog.get_logger()
 
@@ -30,6 +39,11 @@ log = structlog.get_logger()
 def before_removal(app: Flask) -> list[Step]:
     """Return the steps, in order; modules add theirs at start-up."""
     return cast("list[Step]", app.extensions.setdefault(EXTENSION, []))
+
+
+def concerns(kind: tuple[str, str]) -> bool:
+    """Tell of requests of a connector and a kind of entry whether there may be anything to do."""
+    return any(step.concerns(*kind) for step in before_removal(current_app))
 
 
 def do_all(request_ids: Sequence[int], runtime: Runtime) -> dict[int, str]:
@@ -47,12 +61,12 @@ def do_all(request_ids: Sequence[int], runtime: Runtime) -> dict[int, str]:
 
 def _take(step: Step, request_ids: Sequence[int], runtime: Runtime) -> Mapping[int, str]:
     try:
-        return step(request_ids, runtime)
+        return step.do(request_ids, runtime)
     except ConnectorError as error:
         return dict.fromkeys(request_ids, str(error))
     except Exception as error:
         db.session.rollback()
         if is_outage(error):
             raise
-        log.exception("removal.step_failed", step=step.__name__, request_ids=list(request_ids))
+        log.exception("removal.step_failed", step=step.do.__name__, request_ids=list(request_ids))
         return dict.fromkeys(request_ids, type(error).__name__)

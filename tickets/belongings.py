@@ -23,7 +23,7 @@ from tempadmin.failpoints import reach
 from tempadmin.runtime import Runtime
 from tickets import entries
 from tickets.accounts import account
-from tickets.before_removal import before_removal
+from tickets.before_removal import Step, before_removal
 from tickets.machine import locked
 from tickets.models import TEMPORARY_ADMIN, AccessRequest
 from tickets.states import State
@@ -36,7 +36,7 @@ log = structlog.get_logger()
 
 def init_app(app: Flask) -> None:
     """Have it asked as part of each removal, until a directory has told."""
-    before_removal(app).append(ask)
+    before_removal(app).append(Step(ask, concerns=lambda connector, _entry: entries.is_elsewhere(connector)))
 
 
 def ask(request_ids: Sequence[int], runtime: Runtime) -> Mapping[int, str]:

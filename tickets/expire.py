@@ -7,36 +7,46 @@ thousand of them within a minute: in batches, so that nobody waits for it long.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Any, cast
 
 import structlog
-from sqlalchemy import and_, exists, or_, select
+from sqlalchemy import ColumnElement, Table, and_, bindparam, exists, or_, select
 
 from tempadmin.accounts.models import LoginSession
 from tempadmin.audit.log import SERVICE
-from tempadmin.db import db, is_outage, retried_once, transaction
+from tempadmin.db import db, is_outage, retried_once, run, transaction
 from tempadmin.errors import Unreadable
 from tempadmin.runtime import Runtime
-from tickets import retry, tokens
-from tickets.batches import in_batches, leaving_room
-from tickets.end import end_together
-from tickets.machine import locked_all
+from tickets import removal, retry, tokens
+from tickets.batches import Pace, leaving_room
+from tickets.end import ENDS_OF, end_together
+from tickets.machine import locking
 from tickets.models import AccessRequest, Ticket
 from tickets.states import WITH_DEADLINE, WITH_TICKET, EndReason, State
 
 LOOK_AT_ONCE = 500
+
+# Built once: ten thousand may be over at once.
+LOCK = locking(*ENDS_OF, "lapses_at", "ends_at")
+_SESSIONS = cast(Table, LoginSession.__table__)
+READ_SESSION = select(_SESSIONS.c.ended_at, _SESSIONS.c.last_seen_at, _SESSIONS.c.idle_seconds).where(
+    _SESSIONS.c.access_request_id == bindparam("request")
+)
+LOCK_SESSION = READ_SESSION.with_for_update()
 
 log = structlog.get_logger()
 
 
 def expire_due(runtime: Runtime) -> str:
     """End every open request whose time is over; return what was done."""
-    ended = unknown = 0
-    for ids in in_batches(_candidates(runtime.now())):
+    ended, unknown, ending, removing = 0, 0, Pace(), Pace()
+    for ids in ending.slices(_candidates(runtime.now())):
         with leaving_room():
-            over, strange = _end_those_over(ids, runtime)
-        ended, unknown = ended + over, unknown + strange
+            over, strange = _end_those_over(ids, runtime, ending)
+        removal.try_quietly(removal.of_ending(over), pace=removing)
+        ended, unknown = ended + len(over), unknown + strange
     return f"{ended} ended" + (f", {unknown} cannot be judged; run tempadmin doctor" if unknown else "")
 
 
@@ -48,17 +58,20 @@ def retry_due(runtime: Runtime) -> str:
 
 def end_if_over(*, request_id: int, runtime: Runtime) -> bool:
     """Re-read one request under lock and end it if its time is over; return whether it was ended."""
-    return _end_together([request_id], runtime) == 1
+    ended = _end_together([request_id], runtime, Pace())
+    removal.try_quietly(removal.of_ending(ended))
+    return len(ended) == 1
 
 
 @retried_once
-def _end_together(request_ids: Sequence[int], runtime: Runtime) -> int:
-    """Re-read requests under lock and end those whose time is over; return how many.
+def _end_together(request_ids: Sequence[int], runtime: Runtime, pace: Pace) -> list[Any]:
+    """Re-read requests under lock and end those whose time is over; return them.
 
     What was true when the job looked may be no longer: a redemption or a last page beats the job (P10).
     """
     with transaction(as_service=True):
-        requests = locked_all(request_ids).values()
+        pace.begin()
+        requests = run(LOCK, {"requests": request_ids}).all()
         now = runtime.now()
         over = defaultdict(list)
         for request in requests:
@@ -66,25 +79,26 @@ def _end_together(request_ids: Sequence[int], runtime: Runtime) -> int:
             if reason is not None:
                 over[reason].append(request)
         for reason, together in over.items():
-            end_together(together, reason=reason, actor=SERVICE, now=now)
-    return sum(map(len, over.values()))
+            end_together(together, reason=reason, actor=SERVICE, now=now, promptly=False)
+    pace.end(len(request_ids))
+    return [request for together in over.values() for request in together]
 
 
-def _end_those_over(ids: Sequence[int], runtime: Runtime) -> tuple[int, int]:
-    """End a batch together; where one request spoils that, each alone. Return how many ended, and spoilt it."""
+def _end_those_over(ids: Sequence[int], runtime: Runtime, pace: Pace) -> tuple[list[Any], int]:
+    """End a batch together; where one request spoils that, each alone. Return what ended, and how many spoilt it."""
     try:
-        return _end_together(ids, runtime), 0
+        return _end_together(ids, runtime, pace), 0
     except Exception as error:
         if is_outage(error):
             raise
         if len(ids) == 1:
             log.exception("expiry.failed", request_id=ids[0])
-            return 0, 1
-    each = [_end_those_over([one], runtime) for one in ids]
-    return sum(ended for ended, _ in each), sum(strange for _, strange in each)
+            return [], 1
+    each = [_end_those_over([one], runtime, pace) for one in ids]
+    return [one for ended, _ in each for one in ended], sum(strange for _, strange in each)
 
 
-def why_over(request: AccessRequest, *, now: datetime, hold: bool = False) -> EndReason | None:
+def why_over(request: Any, *, now: datetime, hold: bool = False) -> EndReason | None:
     """Return why a request's time is over, or ``None`` while it is not.
 
     Parameters
@@ -101,35 +115,39 @@ def why_over(request: AccessRequest, *, now: datetime, hold: bool = False) -> En
         return None
     if request.ends_at is None or now >= request.ends_at:
         return EndReason.TIME_LIMIT
-    query = select(LoginSession).where(LoginSession.access_request_id == request.id)
-    query = query.with_for_update() if hold else query
-    session = db.session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+    session = run(LOCK_SESSION if hold else READ_SESSION, {"request": request.id}).one_or_none()
     if session is None or session.ended_at is not None:
         return EndReason.CLEANED_UP
     idle = _seems_dead(session.ended_at, session.last_seen_at, session.idle_seconds, now)
     return EndReason.IDLE if idle else None
 
 
-def _candidates(now: datetime) -> list[int]:
-    """Return the requests that may be over, ascending; each is judged again under its own lock."""
+def _candidates(now: datetime) -> Iterator[int]:
+    """Yield the requests that may be over; each is judged again under its own lock."""
     alive = exists().where(
         Ticket.request_id == AccessRequest.id,
         Ticket.used_at.is_(None),
         Ticket.voided_at.is_(None),
         Ticket.expires_at > now,
     )
-    lapsed = select(AccessRequest.id).where(
-        or_(
-            and_(AccessRequest.state.in_(WITH_TICKET), ~alive),
-            and_(AccessRequest.state.in_(WITH_DEADLINE), AccessRequest.lapses_at <= now),
-        )
+    lapsed = or_(
+        and_(AccessRequest.state.in_(WITH_TICKET), ~alive),
+        and_(AccessRequest.state.in_(WITH_DEADLINE), AccessRequest.lapses_at <= now),
     )
-    found = list(db.session.scalars(lapsed))
-    active = select(AccessRequest.id).where(AccessRequest.state == State.ACTIVE).order_by(AccessRequest.id)
-    for ids in in_batches(db.session.scalars(active).all(), LOOK_AT_ONCE):
-        found += _maybe_over(ids, now)
-    db.session.rollback()
-    return sorted(found)
+    for ids in _by_key(lapsed):
+        yield from ids
+    for ids in _by_key(AccessRequest.state == State.ACTIVE):
+        yield from _maybe_over(ids, now)
+
+
+def _by_key(which: ColumnElement[bool]) -> Iterator[Sequence[int]]:
+    """Yield the ids of requests, ascending, some at once: never all are in memory, and those that end are passed."""
+    last = 0
+    while ids := db.session.scalars(
+        select(AccessRequest.id).where(which, AccessRequest.id > last).order_by(AccessRequest.id).limit(LOOK_AT_ONCE)
+    ).all():
+        last = ids[-1]
+        yield ids
 
 
 def _maybe_over(ids: Sequence[int], now: datetime) -> Sequence[int]:

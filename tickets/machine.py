@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any, cast
 
-from sqlalchemy import Table, Update, bindparam, select, update
+from sqlalchemy import BindParameter, Select, Table, Update, bindparam, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
 from tempadmin.db import db, lock, run
@@ -17,10 +17,11 @@ from tickets.models import AccessRequest
 from tickets.states import State, may_follow
 
 _REQUESTS = cast(Table, AccessRequest.__table__)
+REQUESTED: BindParameter[Any] = bindparam("requests", expanding=True)
 # Built once: a request is locked in each step of its life.
 LOCK_ALL = (
     select(AccessRequest)
-    .where(AccessRequest.id.in_(bindparam("requests", expanding=True)))
+    .where(AccessRequest.id.in_(REQUESTED))
     .order_by(AccessRequest.id)
     .with_for_update()
     .execution_options(populate_existing=True)
@@ -47,10 +48,22 @@ def locked_all(request_ids: Sequence[int]) -> dict[int, AccessRequest]:
     return {request.id: request for request in found}
 
 
+def locking(*names: str, skip_locked: bool = False) -> Select[Any]:
+    """Build, once for a use case, what locks requests by ascending id and reads some columns of each: plain rows.
+
+    Parameters
+    ----------
+    skip_locked
+        Leave out what a rival holds, instead of waiting for it.
+    """
+    these = select(*(_REQUESTS.c[name] for name in names)).where(_REQUESTS.c.id.in_(REQUESTED))
+    return these.order_by(_REQUESTS.c.id).with_for_update(skip_locked=skip_locked)
+
+
 @functools.cache
 def _guarded(names: tuple[str, ...]) -> Update:
     """Build, once for each set of columns, what moves requests on from the state in which they were seen."""
-    seen = _REQUESTS.c.id.in_(bindparam("requests", expanding=True)), _REQUESTS.c.state == bindparam("seen")
+    seen = _REQUESTS.c.id.in_(REQUESTED), _REQUESTS.c.state == bindparam("seen")
     return update(_REQUESTS).where(*seen).values({name: bindparam(f"new_{name}") for name in names})
 
 
@@ -67,16 +80,25 @@ def move(request: AccessRequest, to: State, *, now: datetime, **values: Any) -> 
 
 def move_all(requests: Sequence[AccessRequest], to: State, *, now: datetime, **values: Any) -> None:
     """Do for many locked requests what ``move`` does for one: one statement for each state that they stand in."""
-    in_order = sorted(requests, key=lambda one: one.state)
-    changes = {"state": to.value, "state_since": now, **values}
-    new = {f"new_{name}": value for name, value in changes.items()}
-    for state, group in groupby(in_order, key=lambda one: State(one.state)):
+    for state, group in groupby(sorted(requests, key=lambda one: one.state), key=lambda one: State(one.state)):
         rows = list(group)
-        if not may_follow(state, to):
-            raise Conflict(f"This request is {state.replace('_', ' ')}; it cannot become {to.replace('_', ' ')}.")
-        moving = {"requests": [request.id for request in rows], "seen": state.value, **new}
-        if run(_guarded(tuple(changes)), moving).rowcount != len(rows):
-            raise Conflict("Somebody else was faster. The page now shows what happened.")
+        move_rows([request.id for request in rows], state, to, now=now, **values)
         for request in rows:
-            for name, value in changes.items():
+            for name, value in {"state": to.value, "state_since": now, **values}.items():
                 set_committed_value(request, name, value)
+
+
+def move_rows(request_ids: Sequence[int], seen: State, to: State, *, now: datetime, **values: Any) -> None:
+    """Move locked requests on from the state in which they were seen, by one guarded UPDATE; mapped ones learn nothing.
+
+    Raises
+    ------
+    Conflict
+        When not every one of them stands there.
+    """
+    if not may_follow(seen, to):
+        raise Conflict(f"This request is {seen.replace('_', ' ')}; it cannot become {to.replace('_', ' ')}.")
+    changes = {"state": to.value, "state_since": now, **values}
+    moving = {"requests": request_ids, "seen": seen.value, **{f"new_{name}": it for name, it in changes.items()}}
+    if run(_guarded(tuple(changes)), moving).rowcount != len(request_ids):
+        raise Conflict("Somebody else was faster. The page now shows what happened.")

@@ -5,14 +5,16 @@ A mail may wait for its server; whoever lost the role meanwhile, was deactivated
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, or_, select
 
 from tempadmin.accounts.models import ADMINISTRATOR, OMNIADMIN, User
 from tempadmin.accounts.queries import in_use
-from tempadmin.db import db
+from tempadmin.db import db, run
 from tickets.models import CUSTOMER_SIDE, IMPERSONATION, OMNIADMIN_SIDE, SUBJECT_SIDE, AccessRequest, Approval
 
 
@@ -44,40 +46,50 @@ def concerned(request: AccessRequest) -> Select[User]:
     return _of_sides([SUBJECT_SIDE if request.kind == IMPERSONATION else CUSTOMER_SIDE], request)
 
 
+# Built once: of every end somebody may have to be told.
+_BY_ID = User.id.in_(bindparam("people", expanding=True))
+_AT_HOME = and_(in_use(), User.role == ADMINISTRATOR, User.instance_id.in_(bindparam("instances", expanding=True)))
+OF_AN_END = (
+    select(User.id, User.instance_id, User.email, User.role, in_use().label("in_use"))
+    .where(or_(_BY_ID, _AT_HOME))
+    .order_by(User.id)
+)
+
+
 @dataclass(frozen=True)
 class OfAnEnd:
-    """Whom the end of a request may have to be told."""
+    """Whom the end of a request may have to be told: rows of ``OF_AN_END``."""
 
-    asker: Sequence[User]
+    asker: Sequence[Any]
     """As ``requester``."""
-    concerned: Sequence[User]
+    concerned: Sequence[Any]
     """As ``concerned``."""
 
 
-def of_the_end(requests: Sequence[AccessRequest]) -> Mapping[int, OfAnEnd]:
-    """Return for each request who asked and whom it concerns, by the same rules, in two statements for all."""
-    askers = {request.requester_id for request in requests}
-    present = dict(db.session.execute(select(User.id, User.email).where(User.id.in_(askers))).all())
-    administers = and_(User.role == ADMINISTRATOR, User.instance_id.in_({one.instance_id for one in requests}))
-    ids = askers | {one.subject_id for one in requests if one.kind == IMPERSONATION}
-    told = select(User).where(in_use(), or_(User.id.in_(ids), administers)).order_by(User.id)
-    people = db.session.scalars(told).all()
-    at_home: dict[int, list[User]] = {}
-    for user in people:
-        at_home.setdefault(user.instance_id, []).append(user)
-    return {
-        request.id: OfAnEnd(
-            [user for user in people if user.id == request.requester_id and user.role == OMNIADMIN],
-            [
-                user
-                for user in at_home.get(request.instance_id, [])
-                if user.id != request.requester_id
-                and user.email not in (request.requester_email, present.get(request.requester_id))
-                and (user.id == request.subject_id if request.kind == IMPERSONATION else user.role == ADMINISTRATOR)
-            ],
-        )
-        for request in requests
-    }
+def of_the_end(requests: Sequence[Any]) -> Mapping[int, OfAnEnd]:
+    """Return for each request who asked and whom it concerns, by the same rules, in one statement for all."""
+    ids = {one.requester_id for one in requests} | {one.subject_id for one in requests if one.kind == IMPERSONATION}
+    rows = run(OF_AN_END, {"people": list(ids), "instances": list({one.instance_id for one in requests})}).all()
+    by_id, at_home = {row.id: row for row in rows}, defaultdict[int, list[Any]](list)
+    for row in rows:
+        if row.in_use:
+            at_home[row.instance_id].append(row)
+    return {request.id: _of_one(request, by_id, at_home) for request in requests}
+
+
+def _of_one(request: Any, by_id: Mapping[int, Any], at_home: Mapping[int, Sequence[Any]]) -> OfAnEnd:
+    asker = by_id.get(request.requester_id)
+    theirs = {request.requester_email} | (set() if asker is None else {asker.email})
+    subject = request.subject_id if request.kind == IMPERSONATION else None
+    return OfAnEnd(
+        [] if asker is None or not asker.in_use or asker.role != OMNIADMIN else [asker],
+        [
+            one
+            for one in at_home.get(request.instance_id, ())
+            if one.id != request.requester_id and one.email not in theirs
+            if (one.role == ADMINISTRATOR if subject is None else one.id == subject)
+        ],
+    )
 
 
 def _of_sides(sides: Sequence[str], request: AccessRequest) -> Select[User]:

@@ -8,8 +8,10 @@ effect (design §2, *a late create*).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy import ColumnElement, or_, select, update
@@ -20,16 +22,17 @@ from instances.connectors.registry import connector_for
 from tempadmin.clock import steady_seconds
 from tempadmin.db import db, retried_once, transaction
 from tempadmin.failpoints import reach
-from tempadmin.jobs import somebody_waits
+from tempadmin.jobs import may_go_on, somebody_waits
 from tempadmin.runtime import Runtime, current_runtime
-from tickets import before_removal
+from tickets import before_removal, removal_at_once
 from tickets.accounts import account
-from tickets.batches import in_turn, leaving_room
+from tickets.batches import Pace, in_turn, leaving_room
 from tickets.models import AccessRequest
+from tickets.removal_at_once import ToRemove
 from tickets.removal_outcome import FIRST_PAUSE, NO_WORD, Removal, Said, settle_all
 from tickets.states import State
 
-WITHOUT_CONNECTOR = 50
+WITHOUT_CONNECTOR = MOST_WHILE_SOMEBODY_WAITS = 50
 IN_A_REQUEST = timedelta(seconds=5)
 """What all directories together may cost somebody who waits for a page."""
 QUICK_SECONDS = 1.0
@@ -43,31 +46,57 @@ def deprovision(*, request_id: int, runtime: Runtime) -> bool:
     return name is not None and attempt(name, AccessRequest.id == request_id, runtime, wait=True) == (1, 1)
 
 
-def try_quietly(request_ids: Sequence[int]) -> None:
+def of_ending(requests: Iterable[Any]) -> list[ToRemove]:
+    """Return what is to be removed of requests that are ending: nothing where no create was ever attempted."""
+    return [ToRemove(one.id, one.connector, one.entry, one.subject_id) for one in requests if one.create_attempts]
+
+
+def try_quietly(these: Sequence[ToRemove], *, pace: Pace | None = None) -> None:
     """Right after the commit that ended them: one batch of each connector's, the rest is the job's.
 
     A directory on a bad day must neither spoil the answer nor hold it up for longer than ``IN_A_REQUEST``: what is here
     goes first, another one elsewhere is asked only while those before were quick. Where nobody waits, all of what may
     take long is left to the job.
     """
-    began = steady_seconds()
-    these: ColumnElement[bool] = AccessRequest.id.in_(request_ids)
-    if not somebody_waits():
-        these &= AccessRequest.entry != Entry.OIDC
+    began, by_connector = steady_seconds(), defaultdict[str, list[ToRemove]](list)
+    for one in these:
+        if somebody_waits() or one.entry != Entry.OIDC:
+            by_connector[one.connector].append(one)
     try:
-        names = db.session.scalars(select(AccessRequest.connector).where(these).distinct()).all()
         with patience.at_most(IN_A_REQUEST):
-            for name in sorted(names, key=is_elsewhere):
+            for name in sorted(by_connector, key=is_elsewhere):
                 if is_elsewhere(name) and (not somebody_waits() or steady_seconds() - began > QUICK_SECONDS):
                     return
-                attempt(name, these, current_runtime(), wait=True)
+                if somebody_waits():
+                    remove_some(by_connector[name][:MOST_WHILE_SOMEBODY_WAITS], current_runtime(), wait=True)
+                else:
+                    remove_all(by_connector[name], current_runtime(), pace or Pace(), wait=True)
     except Exception:
         db.session.rollback()
-        log.exception("removal.not_tried", request_ids=list(request_ids))
+        log.exception("removal.not_tried", request_ids=[one.request_id for one in these])
+
+
+def remove_all(these: Sequence[ToRemove], runtime: Runtime, pace: Pace, *, wait: bool) -> int:
+    """Remove accounts of one connector, however many, in transactions that hold up nobody; return how many are gone."""
+    removed = 0
+    for some in pace.slices(these):
+        if not may_go_on():
+            break
+        with leaving_room():
+            removed += remove_some(some, runtime, wait=wait, pace=pace)
+    return removed
+
+
+def remove_some(these: Sequence[ToRemove], runtime: Runtime, *, wait: bool, pace: Pace | None = None) -> int:
+    """Remove accounts of one connector, at once where that is possible; return how many requests ended."""
+    if (ended := removal_at_once.remove(these, runtime, wait=wait, pace=pace)) is not None:
+        return ended
+    which = AccessRequest.id.in_([one.request_id for one in these])
+    return _attempt_by_steps(these[0].connector, which, runtime, wait=wait)[1]
 
 
 def attempt(name: str, which: ColumnElement[bool], runtime: Runtime, *, wait: bool = False) -> tuple[int, int]:
-    """Claim one batch of what is due, ask its directory, commit the answer.
+    """Try to remove one batch of what is due, whatever its directory.
 
     Parameters
     ----------
@@ -80,6 +109,16 @@ def attempt(name: str, which: ColumnElement[bool], runtime: Runtime, *, wait: bo
     -------
     How many removals were tried, and how many requests ended.
     """
+    if not is_elsewhere(name):
+        these = removal_at_once.candidates(due(runtime.now(), name) & which, _most_at_once(name))
+        ended = removal_at_once.remove(these, runtime, wait=wait) if these else 0
+        if ended is not None:
+            return ended, ended
+    return _attempt_by_steps(name, which, runtime, wait=wait)
+
+
+def _attempt_by_steps(name: str, which: ColumnElement[bool], runtime: Runtime, *, wait: bool) -> tuple[int, int]:
+    """Claim one batch of what is due, ask its directory, commit the answer; returns as ``attempt``."""
     which = due(runtime.now(), name) & which
     with in_turn(unless=wait):
         removals = _claim(which, 2 * timeout_of(name), _most_at_once(name), runtime, wait=wait)

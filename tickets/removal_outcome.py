@@ -9,6 +9,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy import update
@@ -17,7 +18,7 @@ from instances.connectors.base import Account
 from tempadmin.audit.log import SERVICE, record
 from tempadmin.db import is_outage, retried_once, transaction
 from tempadmin.runtime import Runtime
-from tickets.machine import locked_all, move_all
+from tickets.machine import locked_all, move_rows
 from tickets.models import AccessRequest
 from tickets.states import State
 
@@ -48,9 +49,20 @@ def growing_pause(failures: int) -> timedelta:
     return pause * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load, hides nothing
 
 
-def finish(requests: Sequence[AccessRequest], *, now: datetime) -> None:
-    """Call locked requests ended in the open transaction: nothing is left of them."""
-    move_all(requests, State.ENDED, now=now, ended_at=now, next_attempt_at=None, attempt_deadline=None, last_error=None)
+def finish(requests: Sequence[Any], *, reason: str | None = None, now: datetime) -> None:
+    """Call locked requests ended in the open transaction: nothing is left of them.
+
+    Parameters
+    ----------
+    requests
+        Rows or mapped ones; these are not told of it.
+    reason
+        Why they ended, where that was only now said.
+    """
+    if not requests:
+        return
+    done = {"ended_at": now, "next_attempt_at": None, "attempt_deadline": None, "last_error": None}
+    move_rows([request.id for request in requests], State.ENDING, State.ENDED, now=now, **done)
     for request in requests:
         record(
             "access.ended",
@@ -58,7 +70,7 @@ def finish(requests: Sequence[AccessRequest], *, now: datetime) -> None:
             actor=SERVICE,
             at=now,
             request_id=request.id,
-            reason=request.end_reason,
+            reason=reason or request.end_reason,
             account=request.account_name,
         )
 

@@ -19,14 +19,16 @@ from instances.connectors.base import Entry
 from tempadmin.db import db
 from tempadmin.jobs import may_go_on
 from tempadmin.runtime import Runtime
+from tickets.batches import Pace
 from tickets.lanes import Kind, Place, Waiting, go_through
 from tickets.models import AccessRequest
 from tickets.provision import provision
-from tickets.removal import attempt, due, is_elsewhere
+from tickets.removal import attempt, due, is_elsewhere, remove_all
+from tickets.removal_at_once import candidates
 from tickets.states import State
 
 MADE, REMOVED = "made", "removed"
-MOST_CREATES = 200
+MOST_CREATES, LOOK_AT_ONCE = 200, 2000
 
 log = structlog.get_logger()
 
@@ -55,13 +57,14 @@ def _quickly(runtime: Runtime) -> Counter[str]:
 
 def _remove_at_once(runtime: Runtime) -> int:
     """Remove whatever is due and takes no lane, the connectors by turns; return how many are gone."""
-    quick, removed, claimed = ~or_(_takes_a_lane(), _in_trouble()), 0, True
-    while claimed and may_go_on():
+    quick, removed, gone, pace = ~or_(_takes_a_lane(), _in_trouble()), 0, 1, Pace()
+    while gone and may_go_on():
         names = select(AccessRequest.connector).where(due(runtime.now()), quick).distinct()
-        claimed = False
+        gone = 0
         for name in db.session.scalars(names.order_by(AccessRequest.connector)).all():
-            tried, ended = attempt(name, quick, runtime)
-            claimed, removed = claimed or tried > 0, removed + ended
+            these = candidates(due(runtime.now(), name) & quick, LOOK_AT_ONCE)
+            gone += remove_all(these, runtime, pace, wait=False)
+        removed += gone
     return removed
 
 

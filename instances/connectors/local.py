@@ -8,18 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any, cast
 
-from sqlalchemy import Select, delete, or_, select
+from sqlalchemy import Table, bindparam, delete, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from instances.connectors.base import Account, ConnectorError, Entry, Found
 from tempadmin.accounts import sessions
 from tempadmin.accounts.models import ADMINISTRATOR, TEMPORARY, LoginSession, User
-from tempadmin.db import db, lock, transaction
+from tempadmin.db import db, in_transaction, lock, run, transaction
 from tempadmin.runtime import current_runtime
 
 BATCH = 50
-FRESH = {"populate_existing": True}
+
+# Built once: each access ends with these.
+_USERS = cast(Table, User.__table__)
+_THESE = _USERS.c.id.in_(bindparam("users", expanding=True))
+_FACTS = _USERS.c.id, _USERS.c.kind, _USERS.c.screen_name, _USERS.c.access_request_id, _USERS.c.instance_id
+LOCK = select(*_FACTS).where(_THESE).order_by(_USERS.c.id).with_for_update()
+DISABLE = update(_USERS).where(_THESE).values(active=False)
+DELETE = delete(_USERS).where(_THESE, _USERS.c.kind == TEMPORARY)
+STILL_THERE = select(_USERS.c.id, _USERS.c.screen_name).where(_THESE, _USERS.c.kind == TEMPORARY)
 
 
 class LocalConnector:
@@ -78,7 +87,9 @@ class LocalConnector:
             raise error
 
     def remove_many(self, accounts: Sequence[Account]) -> Mapping[int, ConnectorError | None]:
-        """Remove in batches of one transaction each, then read back."""
+        """Remove in batches of one transaction each, then read back; all of it in the open one where there is one."""
+        if in_transaction():
+            return _delete_and_read_back(accounts)
         outcome: dict[int, ConnectorError | None] = {}
         ordered = sorted(accounts, key=lambda one: one.user_id)
         for at in range(0, len(ordered), BATCH):
@@ -88,17 +99,23 @@ class LocalConnector:
             except SQLAlchemyError:
                 # One account that will not go must not keep the others of its batch.
                 outcome |= {account.user_id: _delete_alone(account) for account in batch}
-            for user_id in _still_there([account for account in batch if outcome[account.user_id] is None]):
-                outcome[user_id] = ConnectorError("the account is still there")
+            db.session.rollback()
+            outcome |= _read_back(batch, outcome)
         return outcome
+
+
+def _delete_and_read_back(accounts: Sequence[Account]) -> Mapping[int, ConnectorError | None]:
+    outcome = _delete(accounts)
+    return outcome | _read_back(accounts, outcome)
 
 
 def _delete(batch: Sequence[Account]) -> dict[int, ConnectorError | None]:
     """Disable, end sessions, delete, in one transaction; all users are locked before any session (design §2)."""
     outcome: dict[int, ConnectorError | None] = {}
     ours: list[int] = []
-    with transaction(as_service=True):
-        rows = {row.id: row for row in db.session.scalars(_rows(batch).with_for_update(), execution_options=FRESH)}
+    is_part = in_transaction()
+    with transaction(as_service=True, joins=True):
+        rows = {row.id: row for row in run(LOCK, {"users": [account.user_id for account in batch]})}
         for account in batch:
             outcome[account.user_id] = None
             row = rows.get(account.user_id)
@@ -108,13 +125,13 @@ def _delete(batch: Sequence[Account]) -> dict[int, ConnectorError | None]:
                 _refuse_stranger(row, account)
             except ConnectorError as error:
                 outcome[account.user_id] = error
-                continue
-            row.active = False
-            ours.append(row.id)
-        live = select(LoginSession.id).where(LoginSession.user_id.in_(ours), LoginSession.ended_at.is_(None))
-        sessions.revoke(db.session.scalars(live).all(), reason="account_removed", now=current_runtime().now())
-        db.session.flush()
-        db.session.execute(delete(User).where(User.id.in_(ours), User.kind == TEMPORARY))
+            else:
+                ours.append(row.id)
+        if not is_part:  # else nobody ever saw the row disabled: it is gone with that transaction, or as it was before
+            run(DISABLE, {"users": ours})
+            live = select(LoginSession.id).where(LoginSession.user_id.in_(ours), LoginSession.ended_at.is_(None))
+            sessions.revoke(db.session.scalars(live).all(), reason="account_removed", now=current_runtime().now())
+        run(DELETE, {"users": ours})
     return outcome
 
 
@@ -125,16 +142,13 @@ def _delete_alone(account: Account) -> ConnectorError | None:
         return ConnectorError(f"the database refused: {type(error).__name__}")
 
 
-def _rows(accounts: Sequence[Account]) -> Select[User]:
-    return select(User).where(User.id.in_([account.user_id for account in accounts])).order_by(User.id)
-
-
-def _still_there(accounts: Sequence[Account]) -> set[int]:
-    """Read back; return the ids of those that are there after all, under their exact names."""
-    db.session.rollback()
-    names = {account.user_id: account.name for account in accounts}
-    there = _rows(accounts).where(User.kind == TEMPORARY).with_only_columns(User.id, User.screen_name)
-    return {user_id for user_id, name in db.session.execute(there) if name == names[user_id]}
+def _read_back(
+    accounts: Sequence[Account], outcome: Mapping[int, ConnectorError | None]
+) -> dict[int, ConnectorError | None]:
+    """Return of those that were deleted what is there after all, under its exact name."""
+    names = {account.user_id: account.name for account in accounts if outcome[account.user_id] is None}
+    there = run(STILL_THERE, {"users": list(names)})
+    return {row.id: ConnectorError("the account is still there") for row in there if row.screen_name == names[row.id]}
 
 
 def _read(account: Account) -> User | None:
@@ -151,7 +165,7 @@ def refuse_stranger(account: Account) -> None:
         _refuse_stranger(row, account)
 
 
-def _refuse_stranger(row: User, account: Account) -> None:
+def _refuse_stranger(row: Any, account: Account) -> None:
     """Compare kind, exact name and our marker before anything is changed."""
     ours = (row.kind, row.screen_name, row.access_request_id, row.instance_id)
     if ours != (TEMPORARY, account.name, account.request_id, account.instance_id):

@@ -7,7 +7,7 @@ hear of ends through ``session_ended``, which is sent before the session's row i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -47,6 +47,11 @@ NOTE_USE = (
     .where(_SESSIONS.c.id == bindparam("session"), _SESSIONS.c.ended_at.is_(None))
     .values(last_seen_at=bindparam("now"))
 )
+_THESE = _SESSIONS.c.id.in_(bindparam("sessions", expanding=True))
+_LIVE = select(_SESSIONS.c.id).where(_SESSIONS.c.ended_at.is_(None)).order_by(_SESSIONS.c.id).with_for_update()
+LOCK_LIVE = _LIVE.where(_THESE)
+LOCK_LIVE_OF_REQUESTS = _LIVE.where(_SESSIONS.c.access_request_id.in_(bindparam("requests", expanding=True)))
+END = update(_SESSIONS).where(_THESE).values(ended_at=bindparam("now"), end_reason=bindparam("reason"))
 
 log = structlog.get_logger()
 
@@ -166,15 +171,20 @@ def recheck_acting(session: Session) -> None:
 
 
 def revoke(session_ids: Iterable[int], *, reason: str, now: datetime) -> None:
-    """End sessions in the open transaction, locked by ascending id."""
-    ended = db.session().info.setdefault(ENDED_HERE, set())
-    rows = (
-        select(LoginSession).where(LoginSession.id.in_(list(session_ids))).order_by(LoginSession.id).with_for_update()
-    )
-    for row in db.session.scalars(rows, execution_options={"populate_existing": True}):
-        if row.ended_at is None:
-            row.ended_at, row.end_reason = now, reason
-            ended.add(row.id)
+    """End sessions in the open transaction, locked by ascending id; rows that were read before do not learn of it."""
+    if wanted := list(session_ids):
+        _end(run(LOCK_LIVE, {"sessions": wanted}).scalars().all(), reason=reason, now=now)
+
+
+def revoke_of_requests(request_ids: Sequence[int], *, reason: str, now: datetime) -> None:
+    """End the support sessions that these requests gave, as ``revoke`` does."""
+    _end(run(LOCK_LIVE_OF_REQUESTS, {"requests": request_ids}).scalars().all(), reason=reason, now=now)
+
+
+def _end(locked: Sequence[int], *, reason: str, now: datetime) -> None:
+    if locked:
+        run(END, {"sessions": locked, "now": now, "reason": reason})
+        db.session().info.setdefault(ENDED_HERE, set()).update(locked)
 
 
 def live_ids(*, user_id: int) -> list[int]:

@@ -87,7 +87,7 @@ def test_s36_a_request_that_cannot_be_read_keeps_no_other_removal_of_its_batch(w
     assert states(ids) == {State.ENDING: 12}
     directory.remove_error = None
     world.clock.advance(minutes=1)
-    with broken("access_requests", "created_at", "garbage", row_id=ids[3]):
+    with broken("access_requests", "attempt_deadline", "garbage", row_id=ids[3]):
         assert retry_due(world.runtime) == "0 made, 11 removed"
         assert retry_due(world.runtime) == "0 made, 0 removed"
     assert "cannot be read" in (world.request(ids[3]).last_error or "")

@@ -31,7 +31,7 @@ def test_p11_a_step_that_fails_keeps_the_request_open_and_not_the_account(world:
             raise answer
         return {}
 
-    before_removal(world.app).append(tell)
+    before_removal(world.app).append(Step(tell))
     bring(world, scene, State.READY)
     names = there(world)
     assert len(names) == 1
@@ -51,7 +51,7 @@ def test_p11_a_step_that_fails_keeps_the_request_open_and_not_the_account(world:
 def test_p11_the_error_of_the_account_itself_comes_first(world: World) -> None:
     """An account that stays is worse news than a product that was not told; of two steps the first one speaks."""
     scene = scene_elsewhere(world)
-    before_removal(world.app).extend([lambda ids, _: {}, *[_says(word) for word in ("first", "second")]])
+    before_removal(world.app).extend([Step(lambda ids, _: {}), *[_says(word) for word in ("first", "second")]])
     bring(world, scene, State.READY)
     has_fault(world, scene, Fault.REFUSES)
     end_access(request_id=scene.request_id, reason=EndReason.CANCELLED, actor=scene.actor, runtime=world.runtime)
@@ -67,4 +67,4 @@ def test_p11_the_error_of_the_account_itself_comes_first(world: World) -> None:
 
 
 def _says(word: str) -> Step:
-    return lambda request_ids, _runtime: dict.fromkeys(request_ids, word)
+    return Step(lambda request_ids, _runtime: dict.fromkeys(request_ids, word))

@@ -23,6 +23,7 @@ from tickets import directories, doctor_directories, removal
 from tickets.expire import retry_due
 from tickets.lanes import LANES
 from tickets.models import AccessRequest
+from tickets.removal_at_once import candidates
 from tickets.states import State
 from tickets.sweep import Swept, sweep
 
@@ -143,10 +144,10 @@ def test_p11_ends_of_many_accesses_cost_a_page_one_slow_directory_at_most(world:
             mine = update(AccessRequest).where(AccessRequest.id == ids[number])
             session.execute(mine.values(connector=f"slow{number}"))
     with by_itself(lambda: False):
-        removal.try_quietly(ids)
+        removal.try_quietly(candidates(AccessRequest.id.in_(ids), len(ids)))
     assert [far.asked, slow[0].left, slow[1].left] == [[], [], []]
     began = steady_seconds()
-    removal.try_quietly(ids)
+    removal.try_quietly(candidates(AccessRequest.id.in_(ids), len(ids)))
     assert steady_seconds() - began < 2
     assert [len(one.left) for one in slow] == [1, 0]
     assert 4 < slow[0].left[0] <= 5

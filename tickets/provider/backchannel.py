@@ -18,7 +18,7 @@ from flask import Flask
 from sqlalchemy import Select, select, update
 
 from instances.connectors import patience
-from instances.connectors.base import ConnectorError
+from instances.connectors.base import ConnectorError, Entry
 from tempadmin.audit.log import SERVICE, record
 from tempadmin.db import db, retried_once, transaction
 from tempadmin.errors import Unreadable
@@ -26,7 +26,7 @@ from tempadmin.failpoints import reach
 from tempadmin.keys import new_secret
 from tempadmin.runtime import Runtime
 from tempadmin.web.context import instance_source
-from tickets.before_removal import before_removal
+from tickets.before_removal import Step, before_removal
 from tickets.machine import locked
 from tickets.models import AccessRequest
 from tickets.provider import clients
@@ -50,7 +50,7 @@ class _Letter:
 
 def init_app(app: Flask) -> None:
     """Tell products before their account is removed."""
-    before_removal(app).append(tell_products)
+    before_removal(app).append(Step(tell_products, concerns=lambda _connector, entry: entry == Entry.OIDC))
 
 
 def tell_products(request_ids: Sequence[int], runtime: Runtime) -> Mapping[int, str]:
