@@ -14,8 +14,8 @@ I = TypeVar("I")  # noqa: E741 - the item
 BATCH = 50
 """How many rows one transaction of a job changes: tens of milliseconds on SQLite, which has one writer at a time."""
 
-AIM_SECONDS, SMALLEST, LARGEST = 0.025, 5, 1000
-"""How long a job's transaction should hold SQLite's lock for writers; how few and how many rows it may change."""
+AIM_SECONDS, FEWEST, MOST = 0.025, 25, 1000
+"""How long a job's transaction should hold SQLite's lock for writers; how few and how many rows it changes."""
 
 _turn = Lock()
 
@@ -36,9 +36,9 @@ class Pace:
         self._began = monotonic()
 
     def end(self, rows: int) -> None:
-        """Note that it is held no longer, and by how many rows."""
+        """Note that it is held no longer, and by how many rows; part of it is the disk's, whatever their number."""
         fits = int(rows * AIM_SECONDS / max(monotonic() - self._began, 1e-4))
-        self.size = max(SMALLEST, min(fits, 2 * self.size, LARGEST))
+        self.size = max(FEWEST, min(fits, 2 * self.size, MOST))
 
     def slices(self, items: Iterable[I]) -> Iterator[list[I]]:
         """Yield items in lists, each as long as fits when it is its turn."""

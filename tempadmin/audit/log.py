@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from flask import Flask
-from sqlalchemy import Connection, Executable, Table, bindparam, insert, update
+from sqlalchemy import Connection, Executable, Table, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -45,7 +45,17 @@ MOVE_HEAD = (
     .where(_HEADS.c.instance_id == bindparam("chain"))
     .values(number=bindparam("last_number"), hash=bindparam("last_hash"))
 )
-ADD_EVENTS = insert(_EVENTS).returning(_EVENTS.c.id, _EVENTS.c.hash)
+ADD_EVENT = insert(_EVENTS).returning(_EVENTS.c.id, _EVENTS.c.hash)
+# With RETURNING, a statement as long as its rows would be made for each batch.
+ADD_EVENTS = insert(_EVENTS).inline()
+LAST_ADDED = select(_EVENTS.c.id, _EVENTS.c.hash).where(
+    _EVENTS.c.instance_id == bindparam("chain"), _EVENTS.c.number == bindparam("last_number")
+)
+_CHAINS = _HEADS.c.instance_id.in_(bindparam("chains", expanding=True))
+PRESENT = select(func.count()).select_from(_HEADS).where(_CHAINS)
+LOCK_PRESENT = select(*_HEADS.columns).where(_CHAINS).order_by(_HEADS.c.instance_id).with_for_update()
+
+_in_words = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,17 +158,27 @@ def write_collected(session: Session) -> None:
             actor_id=entry.actor.id,
             actor_name=entry.actor.name,
             request_id=entry.request_id,
-            details=json.dumps(entry.details, sort_keys=True, ensure_ascii=False),
+            details=_in_words(entry.details),
             previous_hash=hash_before,
         )
         link.hash = seal(link, keys)
         heads[entry.instance_id] = link.number, link.hash
         rows.append(vars(link))
-    inserted = connection.execute(ADD_EVENTS, rows)
-    app, newest = application(), max((event_id, digest) for event_id, digest in inserted)
+    app, newest = application(), _added(connection, rows)
     moved = [{"chain": chain, "last_number": heads[chain][0], "last_hash": heads[chain][1]} for chain in chains]
     connection.execute(MOVE_HEAD, moved)
     after_commit(lambda: app.extensions.__setitem__(NEWEST, newest))
+
+
+def _added(connection: Connection, rows: Sequence[dict[str, Any]]) -> tuple[int, str]:
+    """Add events; return id and hash of the last one."""
+    if len(rows) == 1:
+        event_id, digest = connection.execute(ADD_EVENT, rows[0]).one()
+    else:
+        connection.execute(ADD_EVENTS, rows)
+        last = {"chain": rows[-1]["instance_id"], "last_number": rows[-1]["number"]}
+        event_id, digest = connection.execute(LAST_ADDED, last).one()
+    return event_id, digest
 
 
 def _locked_heads(connection: Connection, chains: Sequence[int]) -> dict[int, tuple[int, str]]:
@@ -166,6 +186,8 @@ def _locked_heads(connection: Connection, chains: Sequence[int]) -> dict[int, tu
     dialect = connection.dialect.name
     if len(chains) == 1:
         found = connection.execute(LOCK_HEAD[dialect], {"chain": chains[0]})
+    elif connection.scalar(PRESENT, {"chains": chains}) == len(chains):  # a head that is there never goes
+        found = connection.execute(LOCK_PRESENT, {"chains": chains})
     else:  # in one statement: an import begins a thousand chains in one transaction
         found = connection.execute(_locking(dialect, chains))
     return {head.instance_id: (head.number, head.hash) for head in found}

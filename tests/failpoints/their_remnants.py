@@ -183,6 +183,18 @@ def removing_many(world: World, cast: Cast) -> None:
     retry_due(world.runtime)
 
 
+def two_removals_by_steps(world: World) -> Cast:
+    """Two as above, of which one may still be made by an attempt that did not return."""
+    cast = two_removals_at_once(world)
+    change(AccessRequest, cast.scene.request_id, attempt_deadline=world.clock.now() + timedelta(seconds=30))
+    return cast
+
+
+@killed(two_removals_by_steps, one_by_one=True)
+def removing_many_by_steps(world: World, cast: Cast) -> None:
+    retry_due(world.runtime)
+
+
 def nobody_drills(world: World) -> Cast:
     """An omniadmin; a drill is one that sticks for a while."""
     return spoiled(State.PROVISIONING)(world)
