@@ -186,7 +186,7 @@ def removing_many(world: World, cast: Cast) -> None:
 def two_removals_by_steps(world: World) -> Cast:
     """Two as above, of which one may still be made by an attempt that did not return."""
     cast = two_removals_at_once(world)
-    change(AccessRequest, cast.scene.request_id, attempt_deadline=world.clock.now() + timedelta(seconds=30))
+    change(AccessRequest, cast.scene.request_id, attempt_deadline=world.clock.now() + timedelta(seconds=60))
     return cast
 
 
