@@ -35,13 +35,13 @@ def record_archived(request: AccessRequest) -> datetime | None:
     return None if db.session.scalar(select(begun)) else at
 
 
-def activity_archived(request: AccessRequest) -> datetime | None:
-    """Return when older activity was archived last, if any of this request's was among it."""
+def archived(request: AccessRequest) -> datetime | None:
+    """Return when older entries were archived last, if any of this request's were among them, events or activity."""
     at = _may_be_archived(request)
     if at is None:
         return None
     left = db.session.scalar(select(func.count()).where(Activity.request_id == request.id)) or 0
-    return at if left < request.activity_count else None
+    return at if left < request.activity_count else record_archived(request)
 
 
 def _may_be_archived(request: AccessRequest) -> datetime | None:

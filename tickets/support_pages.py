@@ -79,7 +79,7 @@ def show(public_id: str) -> str:
     rows, page = Pages(watching.activity_of(told.request), Activity.id, descending=True).fetch()
     activity = [support_view.activity_row(row) for row in rows]
     context = support_view.record_of(told, may_act=_may_act())
-    archived = retention.activity_archived(told.request) if page.next_url is None else None
+    archived = retention.archived(told.request) if page.next_url is None else None
     return render_template("tickets/support_record.html", **context, activity=activity, page=page, archived=archived)
 
 

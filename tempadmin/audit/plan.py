@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from tempadmin.audit.archive import Chain, Plan
 from tempadmin.audit.beginnings import beginning, database_name
@@ -38,12 +38,19 @@ def plan_for(*, before: datetime, instance_id: int | None, runtime: Runtime) -> 
     latest = runtime.now() - SHORTEST
     if before > latest:
         raise Invalid(f"--before must be {SHORTEST.days} days ago at least: {latest:%Y-%m-%d} at the latest.")
+    _take_time()
     ends = _ends(before, instance_id)
     activity = _activity_ends(before, set(ends))
     chains = [_chain(one, *span, activity.get(one, (0, 0)), runtime) for one, span in sorted(ends.items())]
     database = database_name(db.session.connection()) or GENESIS
     db.session.rollback()
     return Plan(database=database, before=before, instance_id=instance_id, chains=tuple(chains))
+
+
+def _take_time() -> None:
+    """Let PostgreSQL read through ten million rows, which no page may."""
+    if db.session.get_bind().dialect.name == "postgresql":
+        db.session.execute(text("SET LOCAL statement_timeout = 0"))
 
 
 def _ends(before: datetime, instance_id: int | None) -> dict[int, tuple[int, int]]:
