@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import Context
@@ -90,6 +91,8 @@ class Side:
             for name, (browser, path) in self._pages().items():
                 browser.name = name
                 browser.send("GET", path)
+                if "far down" in name and 'rel="prev"' not in browser.page:
+                    raise RuntimeError(f"{name}: this is the first page")
             self._omniadmin.name = ""
             self._walk()
             runtime = self._world.runtime
@@ -111,6 +114,11 @@ class Side:
                     faults = list(queries.verify(instance_id=instance_id, runtime=self._world.runtime))
                     if faults:
                         raise RuntimeError(f"what was filled in does not hold: {faults[0]}")
+
+    def _far_down(self, path: str, list_and_order: str, key: list[str | int]) -> str:
+        """Return the address of the page after a key, as the link on the page before has it."""
+        sealed = self._world.runtime.keys.seal("page", json.dumps(key).encode(), owner=list_and_order)
+        return f"{path}{'&' if '?' in path else '?'}after={sealed}"
 
     def _browser(self, base_url: str) -> Measured:
         return Measured(self._world.app, base_url, self.meter)
@@ -150,8 +158,12 @@ class Side:
             "list: search, one found": "/instances?q=c57.local",
             "list: search, all found": "/instances?q=customer",
             "list: by host": "/instances?sort=-host",
+            "list: a page far down": self._far_down("/instances", "instances.list_instances name id False", ["4", 0]),
             "access: mine": "/access",
             "access: all": "/access?tab=all",
+            "access: all, a page far down": self._far_down(
+                "/access?tab=all", "console.list_access id True", [self._filled[PAST] // 2]
+            ),
             "access: needs attention": "/access?tab=attention",
             "access: page of an old one": f"/access/{old}",
             "audit": "/audit",
