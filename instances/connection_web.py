@@ -11,7 +11,7 @@ from flask_wtf import FlaskForm
 from sqlalchemy import select
 
 from instances import connecting, connection_forms
-from instances.actions import RowAction, addresses, instance_list
+from instances.actions import Listed, RowAction, addresses, instance_list
 from instances.connection_facts import connection_facts
 from instances.connection_trial import check_connection, settings_of
 from instances.connectors.base import ConnectorError
@@ -154,7 +154,7 @@ def _label(connector: str) -> str:
     return LABELS.get(connector, connector.capitalize())
 
 
-def _urls(instances: Sequence[VirtualInstance]) -> Mapping[int, str]:
+def _urls(instances: Sequence[Listed]) -> Mapping[int, str]:
     shown = (one for one in instances if not one.is_default and one.archived_at is None)
     return addresses("connection.show", shown)
 

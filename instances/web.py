@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from flask import Blueprint, Flask, render_template, request
+from sqlalchemy import Select, Table
 
 from instances import queries
-from instances.actions import instance_list, links
+from instances.actions import Listed, instance_list, links
 from instances.finding import Way, way_of
 from instances.models import VirtualInstance
 from tempadmin.accounts.models import OMNIADMIN
+from tempadmin.db import run
 from tempadmin.runtime import application
 from tempadmin.web.guard import allow
 from tempadmin.web.navigation import Item, items
 from tempadmin.web.paging import Pages, search_text
 
 blueprint = Blueprint("instances", __name__)
+
+COLUMNS = [cast(Table, VirtualInstance.__table__).c[name] for name in Listed._fields]
 
 
 def init_app(app: Flask) -> None:
@@ -63,10 +69,15 @@ def list_instances() -> str:
 
 
 @cache
-def _pages(sort: str, way: Way) -> Pages[VirtualInstance]:
+def _pages(sort: str, way: Way) -> Pages[Listed]:
     """Return one of the list's orders, with its statements once they are built."""
     column = queries.SORTS[sort.removeprefix("-")]
-    return Pages(queries.customers_found(way), column, VirtualInstance.id, descending=sort.startswith("-"))
+    query: Select[Any] = queries.customers_found(way).with_only_columns(*COLUMNS)
+    return Pages(query, column, VirtualInstance.id, descending=sort.startswith("-"), read=_listed)
+
+
+def _listed(statement: Select[Any], values: Mapping[str, Any], *, descending: bool) -> Sequence[Listed]:
+    return [Listed._make(row) for row in run(statement, values)]
 
 
 def _sort_url(name: str, present: str, search: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from instances.actions import Listed
 from instances.connectors.base import Entry
 from instances.models import VirtualInstance
 from tempadmin.accounts.models import ADMINISTRATOR, OMNIADMIN, User
@@ -84,7 +85,7 @@ def held_instance(web_id: str) -> VirtualInstance:
     return instance
 
 
-def target_of(instance: VirtualInstance) -> policy.Target:
+def target_of(instance: VirtualInstance | Listed) -> policy.Target:
     """Return what the policy needs to know of an instance.
 
     Raises
@@ -107,7 +108,7 @@ def longest_of(instance: VirtualInstance, runtime: Runtime) -> timedelta:
     return policy.longest_duration(everywhere=runtime.settings.max_duration, here=target_of(instance).longest)
 
 
-def sides_needed(instance: VirtualInstance, runtime: Runtime) -> frozenset[str]:
+def sides_needed(instance: VirtualInstance | Listed, runtime: Runtime) -> frozenset[str]:
     """Return whose yes an admin access to an instance needs now."""
     return policy.approvals_needed(
         target_of(instance),

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, select
 
+from instances.actions import Listed
 from instances.connectors.base import Account, ConnectorError, Entry
 from instances.connectors.registry import connector_for
 from instances.models import VirtualInstance
@@ -56,19 +57,19 @@ def has_client(instance_id: int) -> bool:
 
 def can_be_impersonated_at(instance: VirtualInstance) -> bool:
     """Tell whether an instance's pages are this service's own, so that they can be shown as another user sees them."""
-    return has_our_pages(instance) and not has_client(instance.id)
+    return has_our_pages(instance.connector) and not has_client(instance.id)
 
 
-def has_our_pages(instance: VirtualInstance) -> bool:
-    """Tell whether an instance's directory is embedded; one that a product of its own signs in to is used there."""
+def has_our_pages(name: str) -> bool:
+    """Tell whether a connector's directory is embedded; an instance that a product signs people in to is used there."""
     try:
-        connector = connector_for(instance.connector)
+        connector = connector_for(name)
     except ConnectorError:
         return False
     return not connector.elsewhere and connector.entry is Entry.PANEL
 
 
-def with_client(instances: Sequence[VirtualInstance]) -> frozenset[int]:
+def with_client(instances: Sequence[Listed]) -> frozenset[int]:
     """Return the ids of those among some instances that a product signs people in to: one query."""
     return frozenset(run(WITH_CLIENT, {"ids": [one.id for one in instances]}).scalars())
 

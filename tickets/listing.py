@@ -7,8 +7,7 @@ from typing import Any
 
 from flask import Flask
 
-from instances.actions import Badge, Column, RowAction, addresses, instance_list
-from instances.models import VirtualInstance
+from instances.actions import Badge, Column, Listed, RowAction, addresses, instance_list
 from tempadmin.errors import Unreadable
 from tempadmin.runtime import current_runtime
 from tempadmin.web import words
@@ -32,7 +31,7 @@ def init_app(app: Flask) -> None:
     added.actions.append(RowAction(label="Request impersonation", urls=_impersonate_urls))
 
 
-def policies(instances: Sequence[VirtualInstance]) -> Mapping[int, Sequence[Badge]]:
+def policies(instances: Sequence[Listed]) -> Mapping[int, Sequence[Badge]]:
     """Say whose yes each instance wants."""
     runtime, badges = current_runtime(), {}
     for instance in instances:
@@ -43,7 +42,7 @@ def policies(instances: Sequence[VirtualInstance]) -> Mapping[int, Sequence[Badg
     return badges
 
 
-def goings_on(instances: Sequence[VirtualInstance]) -> Mapping[int, Sequence[Badge]]:
+def goings_on(instances: Sequence[Listed]) -> Mapping[int, Sequence[Badge]]:
     """Say who is inside, and who is on the way."""
     return {
         instance_id: [_badge(request) for request in found]
@@ -58,15 +57,16 @@ def _badge(request: Any) -> Badge:
     return Badge(f"{request.requester_name} on the way", "wait")
 
 
-def _ask_urls(instances: Sequence[VirtualInstance]) -> Mapping[int, str]:
+def _ask_urls(instances: Sequence[Listed]) -> Mapping[int, str]:
     return addresses("asking.ask", filter(_is_target, instances))
 
 
-def _impersonate_urls(instances: Sequence[VirtualInstance]) -> Mapping[int, str]:
-    ours = [one for one in instances if _is_target(one) and entries.has_our_pages(one)]
+def _impersonate_urls(instances: Sequence[Listed]) -> Mapping[int, str]:
+    with_pages = {name for name in {one.connector for one in instances} if entries.has_our_pages(name)}
+    ours = [one for one in instances if _is_target(one) and one.connector in with_pages]
     signed_in_to = entries.with_client(ours)
     return addresses("asking.impersonate", [one for one in ours if one.id not in signed_in_to])
 
 
-def _is_target(instance: VirtualInstance) -> bool:
+def _is_target(instance: Listed) -> bool:
     return not instance.is_default and instance.archived_at is None

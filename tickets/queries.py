@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, or_, select
 
-from instances.models import VirtualInstance
+from instances.actions import Listed
 from tempadmin.accounts.models import REGULAR, User
 from tempadmin.db import db, run
 from tempadmin.errors import NotFound
@@ -130,7 +130,7 @@ def all_open_of(*, requester_id: int) -> list[AccessRequest]:
     return list(db.session.scalars(query.order_by(AccessRequest.instance_name, AccessRequest.id)))
 
 
-def open_by_instance(instances: Sequence[VirtualInstance]) -> Mapping[int, list[Any]]:
+def open_by_instance(instances: Sequence[Listed]) -> Mapping[int, list[Any]]:
     """Return what a list says of the open requests of the given instances: rows of ``OPEN_AT``, in one query."""
     found: dict[int, list[Any]] = {}
     for request in run(OPEN_AT, {"ids": [instance.id for instance in instances]}):

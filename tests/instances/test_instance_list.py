@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from instances import registry
-from instances.actions import Badge, Column, RowAction, instance_list
+from instances.actions import Badge, Column, Listed, RowAction, instance_list
 from instances.models import VirtualInstance
 from tempadmin.audit.log import SERVICE
 from tempadmin.db import db
@@ -123,7 +123,7 @@ def test_other_modules_add_columns_and_actions(build: Build) -> None:
     make_three(world)
     asked: list[int] = []
 
-    def cells(instances: Sequence[VirtualInstance]) -> Mapping[int, Sequence[Badge]]:
+    def cells(instances: Sequence[Listed]) -> Mapping[int, Sequence[Badge]]:
         asked.append(len(instances))
         return {one.id: [Badge("two keys", "wait")] for one in instances if one.web_id == "yard"}
 
