@@ -43,6 +43,7 @@ def engine_options(url: str) -> dict[str, Any]:
         return {
             "connect_args": {"timeout": LOCK_TIMEOUT_SECONDS},
             "hide_parameters": True,
+            "pool_use_lifo": True,  # those of quiet times stay few, each with statements and pages of its own
             "pool_timeout": LOCK_TIMEOUT_SECONDS,
         }
     limits = {
@@ -64,6 +65,7 @@ def engine_options(url: str) -> dict[str, Any]:
         "hide_parameters": True,
         "pool_timeout": LOCK_TIMEOUT_SECONDS,
         "pool_size": 5,
+        "pool_use_lifo": True,
         "max_overflow": 10,
     }
 
