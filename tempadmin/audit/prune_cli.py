@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from tempadmin.audit import archive, queries
-from tempadmin.audit.archive import Plan
+from tempadmin.audit.archive import Chain, Plan
 from tempadmin.audit.log import Actor
 from tempadmin.audit.plan import plan_for
 from tempadmin.audit.prune import Begun, begun_in
@@ -20,6 +21,7 @@ from tempadmin.runtime import Runtime
 from tempadmin.web.context import instance_source
 
 OPERATOR = Actor(id=None, name="operator (command line)", via="command line")
+SHOWN = 20
 
 
 @click.command("prune")
@@ -53,6 +55,10 @@ def prune(
     begun = None if file is None else begun_in(file, before=before, instance_id=instance_id, runtime=runtime)
     plan = begun.plan if begun else plan_for(before=before, instance_id=instance_id, runtime=runtime)
     _say(plan, begun)
+    if dry_run:
+        _tell_chains(plan.chains[:SHOWN])
+        if plan.chains[SHOWN:]:
+            click.echo(f"… and of {len(plan.chains) - SHOWN} more instances.")
     if dry_run or not plan.chains or file is None:
         return
     if not yes:
@@ -70,9 +76,13 @@ def prune(
 def verify_archive(runtime: Runtime, file: Path) -> None:
     """Check every line of an archive that audit prune wrote; needs the secret keys, and no database."""
     plan, digest = archive.read(file, runtime.keys)
-    for chain in plan.chains:
-        click.echo(f"{chain.name}: events {chain.start} to {chain.end}, {chain.activity} rows of activity")
+    _tell_chains(plan.chains)
     click.echo(f"It holds. SHA-256: {digest}")
+
+
+def _tell_chains(chains: Sequence[Chain]) -> None:
+    for chain in chains:
+        click.echo(f"{chain.name}: events {chain.start} to {chain.end}, {chain.activity} rows of activity")
 
 
 def _instance_of(web_id: str) -> int:

@@ -9,8 +9,11 @@ import pytest
 from sqlalchemy import select
 
 from tempadmin.audit.models import AuditEvent
+from tempadmin.audit.plan import plan_for
+from tempadmin.audit.prune import prune
+from tempadmin.audit.pruning import AIM_SECONDS, FEWEST, MOST, Pace
 from tempadmin.db import db
-from tests.tempadmin.pruned import all_hold, archive_of, prune_all, write_events
+from tests.tempadmin.pruned import OPERATOR, all_hold, archive_of, month_ago, prune_all, write_events
 from tests.world import World
 
 
@@ -70,3 +73,38 @@ def test_s51_the_record_goes_on_and_is_pruned_again(old: World) -> None:
     old.clock.advance(days=40)
     assert prune_all(old, archive_of(old).with_name("third.jsonl")).events == 3
     assert numbers(1) == [15]
+
+
+@pytest.mark.only_sqlite
+def test_a_prune_takes_the_lock_for_a_moment_at_a_time(world: World) -> None:
+    """What held it long is halved and more at once, what held it shortly grows slowly; one is never too few or many."""
+    pace = Pace()
+    pace.note(4 * AIM_SECONDS, 100)
+    assert pace.size == 25
+    for _turn in range(20):
+        before = pace.size
+        pace.note(0, before)
+        assert before <= pace.size <= before * 1.5
+    assert pace.size == MOST
+    pace.note(0.1, MOST // 4)  # the rest of a chain tells little
+    assert pace.size == MOST
+    for _turn in range(9):
+        pace.note(3 * AIM_SECONDS, pace.size)
+    assert pace.size == FEWEST
+
+
+def test_others_write_while_a_record_is_pruned(old: World) -> None:
+    """Between two transactions of a prune, into the same chains."""
+    written = 0
+
+    def rival(_rows: int) -> None:
+        nonlocal written
+        write_events(old, 1, 1, 2)
+        written += 1
+
+    plan = plan_for(before=month_ago(old), instance_id=None, runtime=old.runtime)
+    file = archive_of(old)
+    prune(plan=plan, file=file, actor=OPERATOR, runtime=old.runtime, progress=rival)
+    assert written > 3
+    assert numbers(1) == list(range(11, 14 + 1 + written))
+    assert all_hold(old)

@@ -18,7 +18,7 @@ from tests.world import CONSOLE, KEYS, World
 COMMANDS = (
     "omniadmin list", "omniadmin create --email a@b.example --name A", "instance list",
     "instance archive acme --yes", "user list --instance acme", "access list", "cleanup",
-    "access end x --as a@b.example", "audit verify", "audit export",
+    "access end x --as a@b.example", "audit verify", "audit export", "audit prune --before 2020-01-01 --dry-run",
     "serve", "scheduler run",  # last: without the check they would run on
 )  # fmt: skip
 NEWER, OLDER = "9999", "0001"
