@@ -216,20 +216,20 @@ def lock_or_make(model: type[M], identity: int | str, **first: Any) -> M:
     first
         What the row holds when nobody has made it yet.
     """
-    return lock_or_make_all(model, [identity], **first)[identity]
-
-
-def lock_or_make_all(model: type[M], identities: Sequence[Any], **first: Any) -> dict[Any, M]:
-    """Do for many rows, in the order given, what ``lock_or_make`` does for one; still one statement."""
-    insert = postgresql.insert if db.session.get_bind().dialect.name == "postgresql" else sqlite.insert
     (key,) = inspect(model).primary_key
-    rows_to_make = [{key.name: identity, **first} for identity in identities]
-    # A statement of several rows is compiled anew each time; one of a single row is kept.
-    new = insert(model).values(rows_to_make[0] if len(rows_to_make) == 1 else rows_to_make)
+    row = {key.name: identity, **first}
+    made = _lock_or_make(model, db.session.get_bind().dialect.name, tuple(row))
+    return cast(M, db.session.scalars(made, {f"new_{name}": value for name, value in row.items()}).one())
+
+
+@functools.cache
+def _lock_or_make(model: type[M], dialect: str, names: tuple[str, ...]) -> Any:
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    (key,) = inspect(model).primary_key
+    new = insert(model).values({name: bindparam(f"new_{name}") for name in names})
     # An UPDATE of the key to itself changes nothing, and locks.
     found = new.on_conflict_do_update(index_elements=[key], set_={key.name: new.excluded[key.name]}).returning(model)
-    rows = db.session.scalars(found, execution_options={"populate_existing": True})
-    return {getattr(row, key.name): row for row in rows}
+    return found.execution_options(populate_existing=True)
 
 
 def claimed(statement: Update, values: Values | None = None) -> bool:

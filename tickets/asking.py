@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from instances.actions import Listed
 from instances.connectors.base import Entry
@@ -16,7 +16,7 @@ from instances.models import VirtualInstance
 from tempadmin.accounts.models import ADMINISTRATOR, OMNIADMIN, User
 from tempadmin.accounts.queries import in_use
 from tempadmin.audit.log import Actor, record
-from tempadmin.db import db, lock
+from tempadmin.db import db, lock, run
 from tempadmin.errors import Conflict, NotFound
 from tempadmin.runtime import Runtime
 from tickets import policy
@@ -24,6 +24,19 @@ from tickets.models import APPROVED, IMPERSONATION, IS_OPEN, OMNIADMIN_SIDE, SUB
 from tickets.states import EndReason, State
 
 DAY = timedelta(days=1)
+
+# Built once: each asking goes through these.
+BY_WEB_ID = select(VirtualInstance).where(VirtualInstance.web_id == bindparam("web_id"))
+HOLD = BY_WEB_ID.with_for_update(read=True).execution_options(populate_existing=True)
+_MINE = AccessRequest.requester_id == bindparam("requester"), IS_OPEN
+_HERE = AccessRequest.requester_id == bindparam("requester"), AccessRequest.instance_id == bindparam("instance")
+_PRESENT = select(func.min(AccessRequest.public_id)).where(*_HERE, IS_OPEN, AccessRequest.kind == bindparam("kind"))
+LATELY = select(
+    _PRESENT.scalar_subquery().label("present"),
+    select(func.count()).where(*_MINE).scalar_subquery().label("open_everywhere"),
+    func.count().label("asked_here"),
+    func.count().filter(AccessRequest.end_reason == EndReason.REJECTED).label("rejected_here"),
+).where(*_HERE, AccessRequest.created_at >= bindparam("since"))
 
 
 class AlreadyOpen(Conflict):
@@ -77,8 +90,7 @@ def held_instance(web_id: str) -> VirtualInstance:
     NotFound, Conflict
         When there is none, or it cannot be entered.
     """
-    row = select(VirtualInstance).where(VirtualInstance.web_id == web_id).with_for_update(read=True)
-    instance = db.session.scalars(row.execution_options(populate_existing=True)).one_or_none()
+    instance = db.session.scalars(HOLD, {"web_id": web_id}).one_or_none()
     if instance is None:
         raise NotFound("There is no such instance.")
     policy.refuse_target(target_of(instance))
@@ -140,18 +152,17 @@ def refuse_if_open_or_flood(*, requester_id: int, instance_id: int, kind: str, n
     RateLimited
         When there were too many.
     """
-    mine, here = AccessRequest.requester_id == requester_id, AccessRequest.instance_id == instance_id
-    present = db.session.scalar(
-        select(AccessRequest.public_id).where(mine, here, IS_OPEN, AccessRequest.kind == kind).limit(1)
+    asked = {"requester": requester_id, "instance": instance_id, "kind": kind, "since": now - DAY}
+    lately = run(LATELY, asked).one()
+    if lately.present is not None:
+        raise AlreadyOpen(lately.present)
+    policy.refuse_flood(
+        policy.Lately(
+            open_everywhere=lately.open_everywhere,
+            asked_here_today=lately.asked_here,
+            rejected_here_today=lately.rejected_here,
+        )
     )
-    if present is not None:
-        raise AlreadyOpen(present)
-
-    everywhere = select(func.count()).where(mine, IS_OPEN).scalar_subquery()
-    rejected = func.count().filter(AccessRequest.end_reason == EndReason.REJECTED)
-    today = select(everywhere, func.count(), rejected).where(mine, here, AccessRequest.created_at >= now - DAY)
-    still_open, asked, refused = tuple(db.session.execute(today).one())
-    policy.refuse_flood(policy.Lately(open_everywhere=still_open, asked_here_today=asked, rejected_here_today=refused))
 
 
 def can_answer(side: str, *, requester: User, instance_id: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tempadmin.accounts import factors
@@ -14,22 +13,14 @@ from tempadmin.runtime import Runtime
 from tickets import notices, tokens
 from tickets.end import begin_ending
 from tickets.machine import locked, move
-from tickets.models import CONFIRM, LOGIN, AccessRequest, Ticket
+from tickets.models import CONFIRM, AccessRequest, Ticket
 from tickets.refusals import Why, refused
+from tickets.sign_in_link import SignInLink, sign_in_link
 from tickets.start import locked_own, refuse_stranger
 from tickets.states import EndReason, State
 
 MAILS = 3
 REISSUE_FOR = timedelta(minutes=30)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SignInLink:
-    """A login ticket's key, in the answer to the POST that made it and nowhere else."""
-
-    request_id: int
-    key: str
-    expires_at: datetime
 
 
 def look(*, key: str, user_id: int, runtime: Runtime) -> tuple[AccessRequest, Ticket]:
@@ -70,20 +61,17 @@ def confirm(*, key: str, user_id: int, answer: str, runtime: Runtime) -> SignInL
     RateLimited
         While the pause after wrong codes lasts.
     """
-    found = tokens.find(key, purpose=CONFIRM, runtime=runtime)
-    ticket_id, request_id = found.id, found.request_id
     link, late = None, None
     with transaction():
         user = lock(User, user_id)
-        request = db.session.get_one(AccessRequest, request_id)
-        if user is None or request.requester_id != user_id:
+        found = tokens.find_with_request(key, purpose=CONFIRM, runtime=runtime)
+        if user is None or found.requester_id != user_id:
             raise NotFound(tokens.NO_LINK)
-        refuse_stranger(user, request)
-        present = db.session.get_one(Ticket, ticket_id, populate_existing=True)
-        if (repeat := _too_late(request, present, now=runtime.now())) is not None:
+        refuse_stranger(user, found)
+        if (repeat := _too_late(found, found, now=runtime.now())) is not None:
             raise repeat
         verdict = factors.judge(user_id=user_id, answer=answer, runtime=runtime)
-        request, ticket = locked(request_id), lock(Ticket, ticket_id)
+        request, ticket = locked(found.request_id), tokens.locked(found.id)
         now = runtime.now()
         actor = Actor(id=user.id, name=user.full_name)
         late = _too_late(request, ticket, now=now)
@@ -104,7 +92,8 @@ def confirm(*, key: str, user_id: int, answer: str, runtime: Runtime) -> SignInL
                 request_id=request.id,
                 factor=verdict.kind,
             )
-            link = _login_link(request, now=now, expires_at=now + runtime.settings.ticket_ttl, runtime=runtime)
+            expires_at = now + runtime.settings.ticket_ttl
+            link = sign_in_link(request, tokens.issue_first, now=now, expires_at=expires_at, runtime=runtime)
     if late is not None:
         raise late
     verdict.raise_if_refused()
@@ -172,7 +161,7 @@ def new_sign_in_link(*, request_id: int, user_id: int, runtime: Runtime) -> Sign
             "access.new_link", instance_id=request.instance_id, actor=_requester(request), at=now, request_id=request.id
         )
         expires_at = reissued_until(request, now=now, runtime=runtime)
-        return _login_link(request, now=now, expires_at=expires_at, runtime=runtime)
+        return sign_in_link(request, tokens.issue, now=now, expires_at=expires_at, runtime=runtime)
 
 
 @retried_once
@@ -205,11 +194,6 @@ def reissued_until(request: AccessRequest, *, now: datetime, runtime: Runtime) -
     return min(now + runtime.settings.ticket_ttl, end)
 
 
-def _login_link(request: AccessRequest, *, now: datetime, expires_at: datetime, runtime: Runtime) -> SignInLink:
-    key = tokens.issue(request_id=request.id, purpose=LOGIN, now=now, expires_at=expires_at, runtime=runtime)
-    return SignInLink(request_id=request.id, key=key, expires_at=expires_at)
-
-
 def _own(request_id: int, user_id: int, state: State, runtime: Runtime) -> tuple[AccessRequest, datetime]:
     """Lock a person's own request and require its state, and that its live ticket has not run out."""
     _, request, now = locked_own(request_id=request_id, user_id=user_id, runtime=runtime)
@@ -218,7 +202,9 @@ def _own(request_id: int, user_id: int, state: State, runtime: Runtime) -> tuple
     return request, now
 
 
-def _too_late(request: AccessRequest, ticket: Ticket | None, *, now: datetime) -> Conflict | Gone | None:
+def _too_late(
+    request: AccessRequest | tokens.Found, ticket: tokens.Standing | None, *, now: datetime
+) -> Conflict | Gone | None:
     """Return why a request cannot be confirmed by this ticket any more."""
     if ticket is None or request.state != State.AWAITING_CONFIRMATION:
         return _confirmed_already(request)
@@ -233,7 +219,7 @@ def _requester(request: AccessRequest) -> Actor:
     return Actor(id=request.requester_id, name=request.requester_name)
 
 
-def _confirmed_already(request: AccessRequest) -> Conflict:
+def _confirmed_already(request: AccessRequest | tokens.Found) -> Conflict:
     refused(CONFIRM, Why.OVER)
     message = {
         State.READY: "You confirmed this request already. Its page has the way in.",

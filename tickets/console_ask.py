@@ -9,7 +9,6 @@ from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask_wtf import FlaskForm
-from sqlalchemy import select
 from werkzeug.wrappers import Response
 from wtforms import EmailField, SelectField, StringField, SubmitField, TextAreaField
 from wtforms.validators import DataRequired, Length
@@ -115,9 +114,7 @@ def impersonate(web_id: str) -> Answer:
 def _answer(web_id: str, form: FlaskForm, send: Callable[[], asking.Asked], *, kind: str, template: str) -> Answer:
     """Show a form, or send it; what was typed stays where it cannot be taken."""
     runtime = current_runtime()
-    target = db.session.scalars(select(VirtualInstance).where(VirtualInstance.web_id == web_id)).one_or_none()
-    if target is None:
-        raise NotFound("There is no such instance.")
+    target = _target(web_id)
     policy.refuse_target(asking.target_of(target))
     offer_durations(form, longest=asking.longest_of(target, runtime), default=runtime.settings.default_duration)
     refused: tuple[int, dict[str, str]] = (400, {})
@@ -139,7 +136,7 @@ def _answer(web_id: str, form: FlaskForm, send: Callable[[], asking.Asked], *, k
             if not asked.pending and not asked.made:
                 provision_quietly(request_id=asked.id, runtime=runtime)
             return redirect(url_for("console.show", public_id=asked.public_id), 303)
-    target = db.session.scalars(select(VirtualInstance).where(VirtualInstance.web_id == web_id)).one()
+        target = _target(web_id)  # what was refused was rolled back, and what was read before it forgotten
     context: dict[str, Any] = {"target": target, "form": form, "open_request": None, **_way_in(target, kind)}
     present = queries.open_of(requester_id=login.person().id, instance_id=target.id, kind=kind)
     if present is not None:
@@ -148,6 +145,13 @@ def _answer(web_id: str, form: FlaskForm, send: Callable[[], asking.Asked], *, k
     context["asks"] = answers.sides_words(asking.sides_needed(target, runtime), target.name)
     page = render_template(template, **context)
     return (page, *refused) if form.is_submitted() else page
+
+
+def _target(web_id: str) -> VirtualInstance:
+    found = db.session.scalars(asking.BY_WEB_ID, {"web_id": web_id}).one_or_none()
+    if found is None:
+        raise NotFound("There is no such instance.")
+    return found
 
 
 def _way_in(target: VirtualInstance, kind: str) -> dict[str, str]:

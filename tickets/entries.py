@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import bindparam, select
 
@@ -31,6 +31,18 @@ NO_DIRECTORY = "The user directory of {name} cannot be used, so nothing was aske
 WITH_CLIENT = select(OidcClient.instance_id).where(OidcClient.instance_id.in_(bindparam("ids", expanding=True)))
 
 
+class Entered(Protocol):
+    """What is known of a request wherever it is asked how its account is entered."""
+
+    @property
+    def entry(self) -> str:
+        """As its row says."""
+
+    @property
+    def instance_name(self) -> str:
+        """Where."""
+
+
 def entry_of(instance: VirtualInstance) -> Entry:
     """Return how an account that is made at an instance now would be entered.
 
@@ -52,7 +64,7 @@ def entry_of(instance: VirtualInstance) -> Entry:
 
 def has_client(instance_id: int) -> bool:
     """Tell whether a product of the instance signs people in by OpenID Connect."""
-    return clients.of_instance(instance_id) is not None
+    return clients.is_registered(instance_id)
 
 
 def can_be_impersonated_at(instance: VirtualInstance) -> bool:
@@ -93,7 +105,7 @@ def sign_in_hint(connector: str) -> Callable[[Account], Mapping[str, str]]:
     return connector_for(connector).sign_in_hint
 
 
-def read(request: AccessRequest) -> Entry:
+def read(request: Entered) -> Entry:
     """Return how a request's account is entered.
 
     Raises

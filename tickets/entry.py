@@ -20,11 +20,12 @@ from tempadmin.web.context import instance_source
 from tempadmin.web.fields import BAD_REQUEST, slow_down
 from tempadmin.web.guard import allow
 from tempadmin.web.targets import Target, targets
-from tickets import confirm, queries
+from tickets import confirm, queries, ways_in
 from tickets.codes import CHALLENGE
 from tickets.hand_off import issue_code
 from tickets.models import AccessRequest
 from tickets.presenting import PUBLIC_ID, access_of, stale_buttons_explained
+from tickets.sign_in_link import SignInLink
 
 blueprint = Blueprint("entry", __name__)
 
@@ -144,15 +145,18 @@ def continue_to() -> str:
     return render_template("tickets/continue.html", name=found.instance_name, url=url)
 
 
-def _show_link(link: confirm.SignInLink) -> str:
-    found = db.session.get_one(AccessRequest, link.request_id)
-    instance = instance_source().by_id(found.instance_id)
+def _show_link(link: SignInLink) -> str:
+    instance = instance_source().by_id(link.instance_id)
     if instance is None:
         raise NotFound("This instance is gone.")
+    access = {
+        "instance_name": link.instance_name,
+        "way_in": ways_in.promise_of(link),
+        "duration": link.duration_seconds,
+        "url": url_for("console.show", public_id=link.public_id),
+    }
     address = instance.url + url_for("portal.open_link", key=link.key)
-    return render_template(
-        "tickets/sign_in_link.html", access=access_of(found), link=address, expires_at=link.expires_at
-    )
+    return render_template("tickets/sign_in_link.html", access=access, link=address, expires_at=link.expires_at)
 
 
 def _name_of(public_id: str) -> str | None:

@@ -172,7 +172,7 @@ def await_confirmation(request: AccessRequest, *, now: datetime, runtime: Runtim
         **besides,
     )
     expires_at = now + runtime.settings.ticket_ttl
-    key = tokens.issue(request_id=request.id, purpose=CONFIRM, now=now, expires_at=expires_at, runtime=runtime)
+    key = tokens.issue_first(request_id=request.id, purpose=CONFIRM, now=now, expires_at=expires_at, runtime=runtime)
     if runtime.settings.confirms_by_mail:
         notices.send_confirmation(request, key=key, expires_at=expires_at, now=now, runtime=runtime)
 

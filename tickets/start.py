@@ -10,7 +10,7 @@ from tempadmin.audit.log import Actor, record
 from tempadmin.db import fresh, lock, retried_once, transaction
 from tempadmin.errors import Conflict, Forbidden, NotFound
 from tempadmin.runtime import Runtime
-from tickets import asking
+from tickets import asking, tokens
 from tickets.machine import locked, move
 from tickets.models import IMPERSONATION, AccessRequest
 from tickets.provision import await_confirmation
@@ -59,7 +59,7 @@ def locked_own(*, request_id: int, user_id: int, runtime: Runtime) -> tuple[User
     return user, request, now
 
 
-def refuse_stranger(user: User, request: AccessRequest) -> None:
+def refuse_stranger(user: User, request: AccessRequest | tokens.Found) -> None:
     """Require that a request is this person's own, and that they may still go on with it.
 
     Raises

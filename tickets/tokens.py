@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from itsdangerous import BadSignature
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import Table, bindparam, insert, select, update
 
 from tempadmin.db import claimed, db, run
 from tempadmin.errors import Gone, NotFound
@@ -34,19 +34,20 @@ _BY_KEY = (
 )
 BY_KEY = select(Ticket).where(*_BY_KEY)
 _OF_TICKET = ("id", "request_id", "purpose", "expires_at", "used_at", "voided_at")
-_OF_REQUEST = ("public_id", "instance_id", "requester_id", "subject_id")
+_OF_REQUEST = ("public_id", "state", "instance_id", "requester_id", "subject_id")
+LOCK = select(*(_TICKETS.c[name] for name in _OF_TICKET)).where(_TICKETS.c.id == bindparam("ticket")).with_for_update()
 WITH_REQUEST = (
     select(*(_TICKETS.c[name] for name in _OF_TICKET), *(_REQUESTS.c[name] for name in _OF_REQUEST))
     .join_from(_TICKETS, _REQUESTS, _REQUESTS.c.id == _TICKETS.c.request_id)
     .where(*_BY_KEY)
 )
 _NO_CODE: dict[str, Any] = {"code_digest": None, "code_challenge": None, "code_expires_at": None}
+_LIVE = _TICKETS.c.used_at.is_(None), _TICKETS.c.voided_at.is_(None)
 USE = (
     update(_TICKETS)
     .where(
         _TICKETS.c.id == bindparam("ticket"),
-        _TICKETS.c.used_at.is_(None),
-        _TICKETS.c.voided_at.is_(None),
+        *_LIVE,
         _TICKETS.c.expires_at > bindparam("now"),
     )
     .values(used_at=bindparam("now"), **_NO_CODE)
@@ -56,12 +57,22 @@ PUT_CODE = (
     .where(_TICKETS.c.id == bindparam("ticket"))
     .values(code_digest=bindparam("code"), code_challenge=bindparam("challenge"), code_expires_at=bindparam("until"))
 )
+VOID = (
+    update(_TICKETS)
+    .where(_TICKETS.c.request_id.in_(bindparam("requests", expanding=True)), *_LIVE)
+    .values(voided_at=bindparam("now"), **_NO_CODE)
+)
+VOID_OF_PURPOSE = VOID.where(_TICKETS.c.purpose == bindparam("kind"))
+ADD = insert(_TICKETS).inline()
+LIVE_UNTIL = select(_TICKETS.c.expires_at).where(
+    _TICKETS.c.request_id == bindparam("request"), *_LIVE, _TICKETS.c.expires_at > bindparam("now")
+)
 BURN_CODE = update(_TICKETS).where(_TICKETS.c.code_digest.in_(bindparam("digests", expanding=True))).values(**_NO_CODE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """A ticket and whose it is, as read by its key; what is decided is read again under lock."""
+class Standing:
+    """How a ticket stands."""
 
     id: int
     request_id: int
@@ -69,7 +80,14 @@ class Found:
     expires_at: datetime
     used_at: datetime | None
     voided_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found(Standing):
+    """A ticket and whose it is, as read by its key; what is decided is read again under lock."""
+
     public_id: str
+    state: str
     instance_id: int
     requester_id: int
     subject_id: int | None
@@ -78,17 +96,20 @@ class Found:
 def issue(*, request_id: int, purpose: str, now: datetime, expires_at: datetime, runtime: Runtime) -> str:
     """Void a request's live ticket for the purpose, add a new one to the open transaction, return its key."""
     void(request_id=request_id, now=now, purpose=purpose)
+    return issue_first(request_id=request_id, purpose=purpose, now=now, expires_at=expires_at, runtime=runtime)
+
+
+def issue_first(*, request_id: int, purpose: str, now: datetime, expires_at: datetime, runtime: Runtime) -> str:
+    """Do what ``issue`` does where there can be none yet; the index of live tickets would refuse a second one."""
     secret = new_secret()
-    db.session.add(
-        Ticket(
-            request_id=request_id,
-            purpose=purpose,
-            digest=runtime.keys.digest(_salt(purpose), secret),
-            issued_at=now,
-            expires_at=expires_at,
-        )
-    )
-    db.session.flush()
+    ticket = {
+        "request_id": request_id,
+        "purpose": purpose,
+        "digest": runtime.keys.digest(_salt(purpose), secret),
+        "issued_at": now,
+        "expires_at": expires_at,
+    }
+    run(ADD, ticket)
     return str(runtime.keys.serializer(_salt(purpose)).dumps(secret))
 
 
@@ -99,11 +120,11 @@ def void(*, request_id: int, now: datetime, purpose: str | None = None) -> None:
 
 def void_all(request_ids: Sequence[int], *, now: datetime, purpose: str | None = None) -> None:
     """Do for many requests, in one statement, what ``void`` does for one."""
-    theirs = Ticket.request_id.in_(request_ids)
-    live = update(Ticket).where(theirs, Ticket.used_at.is_(None), Ticket.voided_at.is_(None))
-    if purpose is not None:
-        live = live.where(Ticket.purpose == purpose)
-    db.session.execute(live.values(voided_at=now, code_digest=None, code_challenge=None, code_expires_at=None))
+    theirs = {"requests": request_ids, "now": now}
+    if purpose is None:
+        run(VOID, theirs)
+    else:
+        run(VOID_OF_PURPOSE, {**theirs, "kind": purpose})
 
 
 def find(key: str, *, purpose: str, runtime: Runtime) -> Ticket:
@@ -136,6 +157,12 @@ def find_with_request(key: str, *, purpose: str, runtime: Runtime) -> Found:
     return Found(**row)
 
 
+def locked(ticket_id: int) -> Standing | None:
+    """Lock a ticket, whose request's lock is held, and return how it stands now."""
+    row = run(LOCK, {"ticket": ticket_id}).mappings().one_or_none()
+    return None if row is None else Standing(**row)
+
+
 def _wanted(key: str, purpose: str, runtime: Runtime) -> dict[str, Any]:
     try:
         secret = str(runtime.keys.serializer(_salt(purpose)).loads(key))
@@ -153,17 +180,10 @@ def is_key_of(ticket: Ticket, key: str, *, runtime: Runtime) -> bool:
 
 def live_until(*, request_id: int, now: datetime) -> datetime | None:
     """Return until when a request's live ticket works, or ``None`` when it has none."""
-    return db.session.scalar(
-        select(Ticket.expires_at).where(
-            Ticket.request_id == request_id,
-            Ticket.used_at.is_(None),
-            Ticket.voided_at.is_(None),
-            Ticket.expires_at > now,
-        )
-    )
+    return cast("datetime | None", run(LIVE_UNTIL, {"request": request_id, "now": now}).scalar())
 
 
-def refuse_spent(ticket: Ticket | Found, *, now: datetime) -> None:
+def refuse_spent(ticket: Ticket | Standing, *, now: datetime) -> None:
     """Refuse a ticket that was used or voided, or whose time is over: it works up to its expiry and not at it (P4).
 
     Raises
@@ -176,7 +196,7 @@ def refuse_spent(ticket: Ticket | Found, *, now: datetime) -> None:
         raise Gone(SPENT)
 
 
-def use(ticket: Ticket, *, now: datetime) -> None:
+def use(ticket: Ticket | Standing, *, now: datetime) -> None:
     """Use a ticket up by a guarded UPDATE in the open transaction (S04).
 
     Raises
@@ -208,7 +228,7 @@ def burn_code(code: str, *, runtime: Runtime) -> None:
     run(BURN_CODE, {"digests": runtime.keys.digests(CODE_PURPOSE, code)})
 
 
-def _why(ticket: Ticket | Found) -> Why:
+def _why(ticket: Ticket | Standing) -> Why:
     if ticket.used_at is not None:
         return Why.USED
     return Why.EXPIRED if ticket.voided_at is None else Why.VOIDED

@@ -21,7 +21,7 @@ def promise(entry: Entry, name: str) -> str:
     return PROMISES[entry].format(name=name)
 
 
-def promise_of(request: AccessRequest) -> str:
+def promise_of(request: entries.Entered) -> str:
     """As ``promise``, of a request; nothing where it cannot be read: such a row lets nobody in (S36)."""
     try:
         return promise(entries.read(request), request.instance_name)

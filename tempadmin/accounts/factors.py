@@ -8,19 +8,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast
 
-from sqlalchemy import select, update
+from sqlalchemy import Table, bindparam, select, update
 
 from tempadmin.accounts import notices, recovery, throttle, totp
 from tempadmin.accounts.models import SecondFactor, User
-from tempadmin.db import claimed, db
+from tempadmin.db import db, run
 from tempadmin.errors import Forbidden, Invalid
 from tempadmin.keys import Unsealable
 from tempadmin.runtime import Runtime
 
 SEED_PURPOSE, NEW_SEED_PURPOSE = "totp-seed", "enrolment-seed"
 SIGNED_IN = "session"
+
+# Built once: each sign-in and each access has its second factor judged.
+LOCK = (
+    select(SecondFactor)
+    .where(SecondFactor.user_id == bindparam("user"))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+_FACTORS = cast(Table, SecondFactor.__table__)
+USE_STEP = (
+    update(_FACTORS)
+    .where(_FACTORS.c.id == bindparam("factor"), _FACTORS.c.last_step < bindparam("step"))
+    .values(last_step=bindparam("step"))
+)
 
 
 @dataclass(frozen=True)
@@ -56,12 +70,7 @@ def judge(*, user_id: int, answer: str, runtime: Runtime, known_as: str | None =
     RateLimited
         While the pause after wrong answers lasts; the answer is then not looked at (S12).
     """
-    factor = db.session.scalars(
-        select(SecondFactor)
-        .where(SecondFactor.user_id == user_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one_or_none()
+    factor = db.session.scalars(LOCK, {"user": user_id}).one_or_none()
     if factor is None:
         raise Forbidden("This account has no second factor. Ask an omniadmin for an enrolment link.")
     key = f"factor:{user_id}" if known_as is None else f"factor:{user_id}:{known_as}"
@@ -86,8 +95,7 @@ def _judge_totp(factor: SecondFactor, *, answer: str, now: datetime, runtime: Ru
         return Verdict(
             "totp", "This code is not right. Take the one that your authenticator shows now.", counts_as_wrong=True
         )
-    later = update(SecondFactor).where(SecondFactor.id == factor.id, SecondFactor.last_step < step)
-    if claimed(later.values(last_step=step)):
+    if run(USE_STEP, {"factor": factor.id, "step": step}).rowcount == 1:
         return Verdict("totp")
     return Verdict("totp", f"This code was used already; the next one appears in {totp.seconds_to_next_step(now)} s.")
 

@@ -21,6 +21,7 @@ from tickets.hand_off import Kept, depart, issue_code, open_cookie
 from tickets.provision import provision
 from tickets.redeem import redeem
 from tickets.request import request_access
+from tickets.sign_in_link import SignInLink
 
 PICK = st.integers(0, 5)
 MOSTLY = st.sampled_from([True, True, True, False])
@@ -158,7 +159,7 @@ class People(RuleBasedStateMachine):
     def confirm(self, *, pick: int, right: bool, mine: bool) -> None:
         held = self.mailed[-1 - pick % len(self.mailed)]
         code = self.world.code() if right else "000000"
-        found: list[confirm.SignInLink] = []
+        found: list[SignInLink] = []
         call = lambda: found.append(  # noqa: E731
             confirm.confirm(key=held.key, user_id=self.who(mine=mine), answer=code, runtime=self.runtime)
         )

@@ -8,15 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
-from tempadmin.db import db
+from tempadmin.db import db, run
 from tempadmin.errors import Unreadable
 from tempadmin.runtime import Runtime
 from tempadmin.web.context import InstanceInfo
 from tickets.provider.models import OidcClient
 
 SECRET = "oidc.client-secret"  # noqa: S105 - the purpose under which secrets are digested
+
+
+# Built once: each asking looks for one, and so does each page of an account that is used elsewhere.
+OF_INSTANCE = select(OidcClient).where(OidcClient.instance_id == bindparam("instance"))
+ID_OF_INSTANCE = OF_INSTANCE.with_only_columns(OidcClient.id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +47,12 @@ class Client:
 
 def of_instance(instance_id: int) -> OidcClient | None:
     """Return the instance's client, or ``None`` where no product is registered."""
-    return db.session.scalars(select(OidcClient).where(OidcClient.instance_id == instance_id)).one_or_none()
+    return db.session.scalars(OF_INSTANCE, {"instance": instance_id}).one_or_none()
+
+
+def is_registered(instance_id: int) -> bool:
+    """Tell whether an instance has a client."""
+    return run(ID_OF_INSTANCE, {"instance": instance_id}).first() is not None
 
 
 def registered(instance: InstanceInfo) -> Client | None:
