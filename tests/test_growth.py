@@ -28,7 +28,6 @@ LOGARITHMIC = {SQLITE: 600, POSTGRESQL: 60}
 EXPLAINED = {
     "audit: search": "a part of the record is searched, which the smallest one is not as long as",
     "list: search, all found": "an index of trigrams finds all of them first",
-    "job: cleanup": "once a day it compares everything with everything",
     "job: housekeeping": "it reads the oldest thousand rows of each kind, which the smallest database does not have",
 }
 """What may look at more, and why."""
