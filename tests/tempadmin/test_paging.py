@@ -122,6 +122,17 @@ def test_what_cannot_be_read_is_the_first_page(world: World, place: str) -> None
 
 
 @pytest.mark.only_sqlite
+def test_the_links_of_a_list_stay_on_its_own_page_whatever_the_address_says(world: World) -> None:
+    """What Flask's ``url_for`` takes for itself, and what the address of a view holds, are words like any other."""
+    put(world, 30)
+    pages = Pages(CUSTOMERS, VirtualInstance.id)
+    odd = "_external=1&_scheme=javascript&_anchor=x&_method=TRACE&endpoint=y&next=//evil.example"
+    _, page = opened(world, pages, f"/instances?{odd}")
+    assert str(page.next_url).startswith("/instances?_external=1&_scheme=javascript&")
+    assert opened(world, pages, str(page.next_url))[0] == [25, 26, 27, 28, 29]
+
+
+@pytest.mark.only_sqlite
 def test_a_key_opens_nothing_when_altered_or_in_another_list_or_order(world: World) -> None:
     """It is sealed for its list: names are not read from addresses, and no other list compares with them."""
     put(world, 30)
