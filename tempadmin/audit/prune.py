@@ -22,6 +22,7 @@ from tempadmin.audit.beginnings import database_name, sign
 from tempadmin.audit.chain import CHECKPOINT
 from tempadmin.audit.log import Actor, record
 from tempadmin.audit.models import AuditCheckpoint, AuditEvent, AuditHead
+from tempadmin.audit.plan import plan_for
 from tempadmin.audit.pruning import Pace, Progress
 from tempadmin.audit.retention import activity_of
 from tempadmin.db import db, lock, retried_once, transaction
@@ -55,7 +56,8 @@ def begun_in(file: Path, *, before: datetime, instance_id: int | None, runtime: 
     Raises
     ------
     Conflict
-        When the file is anything else: nothing is ever replaced.
+        When the file is anything else: nothing is ever replaced. Or when the database was restored meanwhile, and what
+        is archived is not what is there, or may not go any more.
     """
     if not file.exists():
         return None
@@ -67,6 +69,7 @@ def begun_in(file: Path, *, before: datetime, instance_id: int | None, runtime: 
         raise Conflict(f"{file} exists already, and cannot be gone on with; name another file. {error}") from error
     if (plan.database, plan.before, plan.instance_id) != (name, before, instance_id):
         raise Conflict(f"{file} exists already, and is the archive of something else; name another file.")
+    _see_that_it_may_still_go(plan, runtime)
     return Begun(plan=plan, digest=digest)
 
 
@@ -108,6 +111,17 @@ def _archived(plan: Plan, file: Path, runtime: Runtime, progress: Progress) -> B
     digest = archive.write(file, plan, _lines(plan, progress), runtime.keys)
     reach("after archive")
     return Begun(plan=plan, digest=digest)
+
+
+def _see_that_it_may_still_go(plan: Plan, runtime: Runtime) -> None:
+    """Plan anew: an access that had ended when the archive was made may not have ended in an older database."""
+    done = dict(db.session.execute(select(AuditCheckpoint.instance_id, AuditCheckpoint.number)).all())
+    today = plan_for(before=plan.before, instance_id=plan.instance_id, runtime=runtime)
+    upmost = {chain.instance_id: (chain.end, chain.activity_id) for chain in today.chains}
+    for chain in plan.chains:
+        end, activity_id = upmost.get(chain.instance_id, (0, 0))
+        if done.get(chain.instance_id, 0) < chain.end and (end < chain.end or activity_id < chain.activity_id):
+            raise Conflict(_ANOTHER.format(chain.name))
 
 
 def _lines(plan: Plan, progress: Progress) -> Iterator[Line]:

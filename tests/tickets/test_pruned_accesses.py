@@ -14,7 +14,8 @@ from tempadmin.audit.models import AuditEvent
 from tempadmin.db import db
 from tempadmin.doctor.cli import examine_promises
 from tempadmin.doctor.findings import Level
-from tests.tempadmin.pruned import all_hold, archive_of, interrupted, prune_all
+from tempadmin.errors import Conflict
+from tests.tempadmin.pruned import all_hold, archive_of, interrupted, month_ago, prune_all
 from tests.tickets.evidence import ACME, events, go_inside
 from tests.world import CONSOLE, World
 from tickets import telling
@@ -160,3 +161,17 @@ def test_s51_raw_sql_deletes_no_activity_but_below_a_checkpoint(
     with db.engine.begin() as connection:
         connection.execute(text(f"DELETE FROM activity WHERE id <= {last}"))
     assert rows_of(found) == 0
+
+
+def test_s51_an_archive_is_not_gone_on_with_where_an_access_goes_on_again(world: World, acme: VirtualInstance) -> None:
+    """The database was restored after the archive was made: of what has not ended in it nothing goes."""
+    found = old_access(world)
+    world.clock.advance(days=40)
+    before = month_ago(world)
+    with interrupted("tempadmin.audit.prune._archived:after archive"):
+        prune_all(world, before=before)
+    with db.engine.begin() as connection:
+        connection.execute(update(AccessRequest).values(state="ending", next_attempt_at=world.clock.now()))
+    with pytest.raises(Conflict, match="not the one that was archived"):
+        prune_all(world, before=before)
+    assert (rows_of(found), events(found.id)[0]) == (found.activity_count, "access.requested")
