@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from math import ceil
 from threading import Event, Lock
 from time import monotonic
 from typing import TypeVar
@@ -14,12 +15,13 @@ I = TypeVar("I")  # noqa: E741 - the item
 BATCH = 50
 """How many rows one transaction of a job changes: tens of milliseconds on SQLite, which has one writer at a time."""
 
-AIM_SECONDS, FEWEST, MOST = 0.025, 25, 1000
-"""How long a job's transaction should hold SQLite's lock for writers; how few and how many rows it changes."""
+AIM_SECONDS, FEWEST, MOST = 0.012, 25, 500
+"""How long the changes of a job's transaction should take, on SQLite: the record of them takes as long again, the disk
+its own time, and nobody else can write meanwhile. How few and how many rows one changes."""
 
 _turn = Lock()
 
-SHORTEST_SECONDS, LONGEST_SECONDS = 0.01, 0.5
+SHORTEST_SECONDS, ROOM_SECONDS, LONGEST_SECONDS = 0.01, 0.006, 0.5
 
 
 class Pace:
@@ -29,15 +31,14 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self.size, self._began = BATCH, 0.0
+        self.size = BATCH
 
-    def begin(self) -> None:
-        """Note that the writer's lock is held from now on."""
-        self._began = monotonic()
-
-    def end(self, rows: int) -> None:
-        """Note that it is held no longer, and by how many rows; part of it is the disk's, whatever their number."""
-        fits = int(rows * AIM_SECONDS / max(monotonic() - self._began, 1e-4))
+    @contextmanager
+    def changing(self, rows: int) -> Iterator[None]:
+        """Note how long so many rows take, inside their transaction: what the disk takes at its end depends on none."""
+        began = monotonic()
+        yield
+        fits = int(rows * AIM_SECONDS / max(monotonic() - began, 1e-4))
         self.size = max(FEWEST, min(fits, 2 * self.size, MOST))
 
     def slices(self, items: Iterable[I]) -> Iterator[list[I]]:
@@ -46,19 +47,21 @@ class Pace:
         while some := list(islice(left, self.size)):
             yield some
 
-
-def in_batches(ids: Sequence[int], size: int = BATCH) -> Iterator[Sequence[int]]:
-    """Yield ids in slices, in their order."""
-    for at in range(0, len(ids), size):
-        yield ids[at : at + size]
+    def evenly(self, items: Sequence[I]) -> Iterator[Sequence[I]]:
+        """Yield items in slices that fit, none much shorter than the others."""
+        at = 0
+        while at < len(items):
+            many = ceil((len(items) - at) / ceil((len(items) - at) / self.size))
+            yield items[at : at + many]
+            at += many
 
 
 @contextmanager
 def leaving_room(*, unless: bool = False) -> Iterator[None]:
-    """Leave others the database, and the interpreter, for as long as this took.
+    """Leave others the database, and the interpreter, for a quarter of the time that this took.
 
-    SQLite queues no writers: whoever waits tries again and again, and would find no gap between two transactions of a
-    job that only yields. So a job takes half of the time at most, however slow the machine is.
+    Who waits to write looks every few milliseconds (``tempadmin.turns``), so a short room is enough for those who come
+    first; and a job takes four fifths of the time at most, however slow the machine is.
 
     Parameters
     ----------
@@ -68,7 +71,7 @@ def leaving_room(*, unless: bool = False) -> Iterator[None]:
     begun = monotonic()
     yield
     if not unless:
-        Event().wait(min(max(monotonic() - begun, SHORTEST_SECONDS), LONGEST_SECONDS))
+        Event().wait(min(max((monotonic() - begun) / 4, ROOM_SECONDS), LONGEST_SECONDS))
 
 
 @contextmanager

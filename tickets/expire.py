@@ -69,8 +69,7 @@ def _end_together(request_ids: Sequence[int], runtime: Runtime, pace: Pace) -> l
 
     What was true when the job looked may be no longer: a redemption or a last page beats the job (P10).
     """
-    with transaction(as_service=True):
-        pace.begin()
+    with transaction(as_service=True), pace.changing(len(request_ids)):
         requests = run(LOCK, {"requests": request_ids}).all()
         now = runtime.now()
         over = defaultdict(list)
@@ -80,7 +79,6 @@ def _end_together(request_ids: Sequence[int], runtime: Runtime, pace: Pace) -> l
                 over[reason].append(request)
         for reason, together in over.items():
             end_together(together, reason=reason, actor=SERVICE, now=now, promptly=False)
-    pace.end(len(request_ids))
     return [request for together in over.values() for request in together]
 
 

@@ -32,7 +32,7 @@ from tickets.removal_at_once import ToRemove
 from tickets.removal_outcome import FIRST_PAUSE, NO_WORD, Removal, Said, settle_all
 from tickets.states import State
 
-WITHOUT_CONNECTOR = MOST_WHILE_SOMEBODY_WAITS = 50
+WITHOUT_CONNECTOR = MOST_IN_A_REQUEST = 50
 IN_A_REQUEST = timedelta(seconds=5)
 """What all directories together may cost somebody who waits for a page."""
 QUICK_SECONDS = 1.0
@@ -52,7 +52,7 @@ def of_ending(requests: Iterable[Any]) -> list[ToRemove]:
 
 
 def try_quietly(these: Sequence[ToRemove], *, pace: Pace | None = None) -> None:
-    """Right after the commit that ended them: one batch of each connector's, the rest is the job's.
+    """Right after the commit that ended them: one batch of each connector's, the rest is the job's; a job brings its pace.
 
     A directory on a bad day must neither spoil the answer nor hold it up for longer than ``IN_A_REQUEST``: what is here
     goes first, another one elsewhere is asked only while those before were quick. Where nobody waits, all of what may
@@ -67,10 +67,10 @@ def try_quietly(these: Sequence[ToRemove], *, pace: Pace | None = None) -> None:
             for name in sorted(by_connector, key=is_elsewhere):
                 if is_elsewhere(name) and (not somebody_waits() or steady_seconds() - began > QUICK_SECONDS):
                     return
-                if somebody_waits():
-                    remove_some(by_connector[name][:MOST_WHILE_SOMEBODY_WAITS], current_runtime(), wait=True)
+                if pace is None:
+                    remove_some(by_connector[name][:MOST_IN_A_REQUEST], current_runtime(), wait=True)
                 else:
-                    remove_all(by_connector[name], current_runtime(), pace or Pace(), wait=True)
+                    remove_all(by_connector[name], current_runtime(), pace, wait=True)
     except Exception:
         db.session.rollback()
         log.exception("removal.not_tried", request_ids=[one.request_id for one in these])
@@ -79,7 +79,7 @@ def try_quietly(these: Sequence[ToRemove], *, pace: Pace | None = None) -> None:
 def remove_all(these: Sequence[ToRemove], runtime: Runtime, pace: Pace, *, wait: bool) -> int:
     """Remove accounts of one connector, however many, in transactions that hold up nobody; return how many are gone."""
     removed = 0
-    for some in pace.slices(these):
+    for some in pace.evenly(these):
         if not may_go_on():
             break
         with leaving_room():

@@ -111,8 +111,7 @@ def _is_the_way(these: Sequence[ToRemove]) -> bool:
 @retried_once
 def _remove(these: Sequence[ToRemove], runtime: Runtime, pace: Pace, *, wait: bool) -> int:
     users = [one.subject_id for one in these if one.subject_id is not None]
-    with transaction(as_service=True):
-        pace.begin()
+    with transaction(as_service=True), pace.changing(len(these)):
         run(LOCK_USERS, {"users": users})
         rows = run(LOCK_REQUESTS[wait], {"requests": [one.request_id for one in these]}).all()
         now = runtime.now()
@@ -123,7 +122,6 @@ def _remove(these: Sequence[ToRemove], runtime: Runtime, pace: Pace, *, wait: bo
         if due:
             _delete(these[0].connector, due)
             removal_outcome.finish(due, now=now)
-    pace.end(len(these))
     return len(due)
 
 

@@ -71,7 +71,7 @@ class Actor:
 SERVICE = Actor(id=None, name="tempadmin")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class _Entry:
     instance_id: int
     event: str

@@ -113,10 +113,11 @@ def expired(number: int) -> Said:
 
 def cleanup(_number: int) -> Said:
     """Run the jobs that end what is over and remove its accounts, until nothing is due."""
-    before, runtime = count(0)["temporary"], current_runtime()
+    runtime, left = current_runtime(), select(func.count()).where(User.kind == TEMPORARY)
+    before = db.session.scalar(left)
     begun, busy = time.perf_counter(), time.process_time()
     expire_due(runtime)
-    while count(0)["temporary"]:
+    while db.session.scalar(left):
         retry_due(runtime)
     return {"deleted": before, "seconds": time.perf_counter() - begun, "cpu": time.process_time() - busy}
 
