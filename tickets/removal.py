@@ -52,7 +52,7 @@ def of_ending(requests: Iterable[Any]) -> list[ToRemove]:
 
 
 def try_quietly(these: Sequence[ToRemove], *, pace: Pace | None = None) -> None:
-    """Right after the commit that ended them: one batch of each connector's, the rest is the job's; a job brings its pace.
+    """Right after the commit that ended them: one batch of each connector's, the rest is the job's.
 
     A directory on a bad day must neither spoil the answer nor hold it up for longer than ``IN_A_REQUEST``: what is here
     goes first, another one elsewhere is asked only while those before were quick. Where nobody waits, all of what may
