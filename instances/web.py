@@ -47,14 +47,12 @@ def list_instances() -> str:
     columns = [(column.title, column.cells(instances)) for column in instance_list(app).columns]
     actions = links(app, instances)
     rows = [
-        {
-            "name": row.name,
-            "web_id": row.web_id,
-            "host": row.virtual_hostname,
-            "cells": [(title, badges.get(row.id, ())) for title, badges in columns],
-            "minor": [action for action in actions[row.id] if action.minor],
-            "main": [action for action in actions[row.id] if not action.minor],
-        }
+        (
+            row,
+            [(title, badges.get(row.id, ())) for title, badges in columns],
+            [action for action in actions[row.id] if action.minor],
+            [action for action in actions[row.id] if not action.minor],
+        )
         for row in instances
     ]
     return render_template(
