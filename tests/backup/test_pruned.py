@@ -33,6 +33,13 @@ def old(world: World, acme: VirtualInstance) -> World:
     return world
 
 
+def write_old_events(world: World, count: int) -> None:
+    """Write events of 40 days ago into the first chain."""
+    world.clock.time -= timedelta(days=40)
+    write_events(world, count, 1)
+    world.clock.time += timedelta(days=40)
+
+
 def name_of(world: World) -> str | None:
     with db.engine.connect() as connection:
         return database_name(connection)
@@ -74,17 +81,15 @@ def test_p3_a_copy_from_after_a_prune_is_noticed(old: World, take: Take) -> None
     assert watch.look(old.runtime) is not None
 
 
-@pytest.mark.parametrize("since", [0, 4])
+@pytest.mark.parametrize("since", [0, 3])
 def test_s51_an_archive_of_a_time_that_was_lost_is_not_gone_on_with(since: int, old: World, take: Take) -> None:
     """The database was restored between the file and the checkpoint: what is there now is not what was archived."""
     back, before = take(), month_ago(old)
-    old.clock.time -= timedelta(days=40)
-    write_events(old, 3, 1)
-    old.clock.time += timedelta(days=40)
+    write_old_events(old, 3)
     with interrupted("tempadmin.audit.prune._archived:after archive"):
         prune_all(old, before=before)
     back()
-    write_events(old, since, 1)
+    write_old_events(old, since)
     with pytest.raises(Conflict, match="not the one that was archived"):
         prune_all(old, before=before)
     assert db.session.scalar(select(func.count()).where(AuditEvent.event == "test.happened")) == 10 + since
