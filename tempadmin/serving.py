@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from tempadmin import sharing
 from tempadmin.accounts.people import carriers_of_reserved_names
 from tempadmin.app import create_app
 from tempadmin.backup import watch
@@ -94,9 +94,7 @@ def serve(settings: Settings, *, host: str, port: int, quietly: bool = False) ->
     log.info(
         "start", base_url=settings.base_url, scheduler=settings.scheduler, cleanup_enabled=settings.cleanup_enabled
     )
-    # What is here before the fork stays for good: left alone by the collector, its pages stay shared by all workers.
-    gc.collect()
-    gc.freeze()
+    sharing.settle()
     _Server(app, settings, host=host, port=port).run()
 
 
