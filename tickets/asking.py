@@ -25,7 +25,7 @@ from tickets.states import EndReason, State
 
 DAY = timedelta(days=1)
 
-# Built once: each asking goes through these.
+# Built once: each asking goes through these, and each redemption through the last.
 BY_WEB_ID = select(VirtualInstance).where(VirtualInstance.web_id == bindparam("web_id"))
 HOLD = BY_WEB_ID.with_for_update(read=True).execution_options(populate_existing=True)
 _MINE = AccessRequest.requester_id == bindparam("requester"), IS_OPEN
@@ -37,6 +37,9 @@ LATELY = select(
     func.count().label("asked_here"),
     func.count().filter(AccessRequest.end_reason == EndReason.REJECTED).label("rejected_here"),
 ).where(*_HERE, AccessRequest.created_at >= bindparam("since"))
+GIVEN = select(Approval.side).where(
+    Approval.request_id == bindparam("request"), Approval.extension_id.is_(None), Approval.decision == APPROVED
+)
 
 
 class AlreadyOpen(Conflict):
@@ -136,10 +139,8 @@ def sides_missing(request: AccessRequest, instance: VirtualInstance, *, runtime:
     """
     if request.kind == IMPERSONATION:
         return frozenset()
-    given = select(Approval.side).where(
-        Approval.request_id == request.id, Approval.extension_id.is_(None), Approval.decision == APPROVED
-    )
-    return sides_needed(instance, runtime) - set(db.session.scalars(given))
+    needed = sides_needed(instance, runtime)
+    return needed - set(db.session.scalars(GIVEN, {"request": request.id})) if needed else needed
 
 
 def refuse_if_open_or_flood(*, requester_id: int, instance_id: int, kind: str, now: datetime) -> None:
