@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Flask, flash, redirect, render_template, url_for
 from flask_wtf import FlaskForm
+from sqlalchemy import Integer, bindparam
 from werkzeug.wrappers import Response
 from wtforms import EmailField, SelectField, StringField, SubmitField
 from wtforms.validators import DataRequired, Length
@@ -55,6 +56,15 @@ class SettingsForm(FlaskForm):
     submit = SubmitField("Save")
 
 
+def _found(search: str) -> Pages[User]:
+    """Return an instance's people who are found by a text; where there is none, their statements are built once."""
+    query = queries.people(instance_id=bindparam("instance", type_=Integer), search=search)
+    return Pages(query, User.full_name, User.id)
+
+
+EVERYBODY = _found("")
+
+
 def init_app(app: Flask) -> None:
     """Add the pages and their places in the bar."""
     app.register_blueprint(blueprint)
@@ -71,8 +81,7 @@ def init_app(app: Flask) -> None:
 def list_users() -> str:
     """List the instance's people."""
     search, acting = search_text(), acting_now()
-    query = queries.people(instance_id=acting.instance_id, search=search)
-    found, page = Pages(query, User.full_name, User.id).fetch()
+    found, page = (_found(search) if search else EVERYBODY).fetch({"instance": acting.instance_id})
     return render_template(
         "instances/users.html",
         q=search,

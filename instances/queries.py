@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import BindParameter, Select, func, or_, select
 
 from instances.finding import CONDITIONS, Way, way_of
 from instances.models import VirtualInstance
@@ -30,12 +30,12 @@ def customers_found(way: Way) -> Select[VirtualInstance]:
     return select(VirtualInstance).where(*here, *CONDITIONS[way])
 
 
-def visible(*, instance_id: int) -> Select[User]:
+def visible(*, instance_id: int | BindParameter[int]) -> Select[User]:
     """Return the query of an instance's people. Temporary administrators are not among them, ever (P6)."""
     return select(User).where(User.instance_id == instance_id, User.kind == REGULAR)
 
 
-def people(*, instance_id: int, search: str = "") -> Select[User]:
+def people(*, instance_id: int | BindParameter[int], search: str = "") -> Select[User]:
     """Return the query of an instance's people whose name or address contains the text, any case."""
     query = visible(instance_id=instance_id)
     if search:

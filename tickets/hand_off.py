@@ -24,7 +24,6 @@ from tempadmin.keys import Unsealable, new_secret
 from tempadmin.runtime import Runtime
 from tempadmin.web.context import instance_source
 from tickets import codes, tokens
-from tickets.machine import locked
 from tickets.models import LOGIN, AccessRequest, Ticket
 from tickets.states import State
 
@@ -32,7 +31,11 @@ COOKIE_PURPOSE = "hand-off"
 
 # Built once: every way in goes through here.
 _REQUESTS = cast(Table, AccessRequest.__table__)
-ID_OF = select(_REQUESTS.c.id).where(_REQUESTS.c.public_id == bindparam("public_id"))
+LOCK_REQUEST = (
+    select(*(_REQUESTS.c[name] for name in ("id", "state", "requester_id", "instance_id")))
+    .where(_REQUESTS.c.public_id == bindparam("public_id"))
+    .with_for_update()
+)
 LOCK_LIVE = (
     select(Ticket)
     .where(
@@ -106,19 +109,19 @@ def issue_code(*, public_id: str, challenge: str, user_id: int, runtime: Runtime
     Gone
         When it is over, or its ticket is.
     """
-    request_id = run(ID_OF, {"public_id": public_id}).scalar()
-    if request_id is None:
-        raise NotFound(tokens.NO_LINK)
     with transaction():
         user = lock(User, user_id)
-        request = locked(request_id)
+        request = run(LOCK_REQUEST, {"public_id": public_id}).one_or_none()
+        if request is None:
+            raise NotFound(tokens.NO_LINK)
         if user is None or request.requester_id != user_id:
             raise NotFound(tokens.NO_LINK)
         if user.role != OMNIADMIN or not user.active:
             raise Forbidden("Only active omniadmins can enter an instance.")
-        ticket = _live_ticket(request)
+        # The request's lock is held, so there is one live ticket at most.
+        ticket = db.session.scalars(LOCK_LIVE, {"request": request.id}).one_or_none()
         now = runtime.now()
-        _refuse_unless_ready(request)
+        _refuse_unless_ready(State(request.state), page=f"/access/{public_id}")
         if ticket is None:
             raise Gone(tokens.SPENT)
         tokens.refuse_spent(ticket, now=now)
@@ -148,13 +151,7 @@ def _seal(kept: Kept, *, instance_id: int, runtime: Runtime) -> str:
     return runtime.keys.seal(COOKIE_PURPOSE, json.dumps(values).encode(), owner=f"instance:{instance_id}")
 
 
-def _live_ticket(request: AccessRequest) -> Ticket | None:
-    """Lock and return the request's live login ticket; the request's lock is held, so there is one at most."""
-    return db.session.scalars(LOCK_LIVE, {"request": request.id}).one_or_none()
-
-
-def _refuse_unless_ready(request: AccessRequest) -> None:
-    state, page = State(request.state), f"/access/{request.public_id}"
+def _refuse_unless_ready(state: State, *, page: str) -> None:
     if state == State.READY:
         return
     if state == State.ACTIVE:
