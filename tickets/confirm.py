@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row
 
 from tempadmin.accounts import factors
 from tempadmin.accounts.models import User
 from tempadmin.audit.log import Actor, record
-from tempadmin.db import db, lock, retried_once, transaction
+from tempadmin.db import db, lock, retried_once, run, transaction
 from tempadmin.errors import Conflict, Gone, NotFound
 from tempadmin.runtime import Runtime
 from tickets import notices, tokens
 from tickets.end import begin_ending
-from tickets.machine import locked, move
+from tickets.machine import locking, move_rows
 from tickets.models import CONFIRM, AccessRequest, Ticket
 from tickets.refusals import Why, refused
-from tickets.sign_in_link import SignInLink, sign_in_link
+from tickets.sign_in_link import SHOWN, SignInLink, sign_in_link
 from tickets.start import locked_own, refuse_stranger
 from tickets.states import EndReason, State
 
 MAILS = 3
+LOCK = locking("id", "state", *SHOWN)  # built once: each access is confirmed
 REISSUE_FOR = timedelta(minutes=30)
 
 
@@ -71,7 +75,7 @@ def confirm(*, key: str, user_id: int, answer: str, runtime: Runtime) -> SignInL
         if (repeat := _too_late(found, found, now=runtime.now())) is not None:
             raise repeat
         verdict = factors.judge(user_id=user_id, answer=answer, runtime=runtime)
-        request, ticket = locked(found.request_id), tokens.locked(found.id)
+        request, ticket = run(LOCK, {"requests": [found.request_id]}).one(), tokens.locked(found.id)
         now = runtime.now()
         actor = Actor(id=user.id, name=user.full_name)
         late = _too_late(request, ticket, now=now)
@@ -83,7 +87,7 @@ def confirm(*, key: str, user_id: int, answer: str, runtime: Runtime) -> SignInL
             raise late
         elif verdict.refusal is None and ticket is not None:
             tokens.use(ticket, now=now)
-            move(request, State.READY, now=now, confirmed_at=now)
+            move_rows([request.id], State(request.state), State.READY, now=now, confirmed_at=now)
             record(
                 "access.confirmed",
                 instance_id=request.instance_id,
@@ -203,7 +207,7 @@ def _own(request_id: int, user_id: int, state: State, runtime: Runtime) -> tuple
 
 
 def _too_late(
-    request: AccessRequest | tokens.Found, ticket: tokens.Standing | None, *, now: datetime
+    request: Row[Any] | tokens.Found, ticket: tokens.Standing | None, *, now: datetime
 ) -> Conflict | Gone | None:
     """Return why a request cannot be confirmed by this ticket any more."""
     if ticket is None or request.state != State.AWAITING_CONFIRMATION:
@@ -219,7 +223,7 @@ def _requester(request: AccessRequest) -> Actor:
     return Actor(id=request.requester_id, name=request.requester_name)
 
 
-def _confirmed_already(request: AccessRequest | tokens.Found) -> Conflict:
+def _confirmed_already(request: Row[Any] | AccessRequest | tokens.Found) -> Conflict:
     refused(CONFIRM, Why.OVER)
     message = {
         State.READY: "You confirmed this request already. Its page has the way in.",

@@ -22,6 +22,7 @@ OPEN_AT = (  # built once: each page of the list of instances asks it
     .where(AccessRequest.instance_id.in_(bindparam("ids", expanding=True)), IS_OPEN)
     .order_by(AccessRequest.id)
 )
+BY_PUBLIC_ID = select(AccessRequest).where(AccessRequest.public_id == bindparam("public_id"))
 
 
 def by_public_id(public_id: str) -> AccessRequest:
@@ -32,8 +33,7 @@ def by_public_id(public_id: str) -> AccessRequest:
     NotFound
         When there is none.
     """
-    query = select(AccessRequest).where(AccessRequest.public_id == public_id)
-    request = db.session.scalars(query).one_or_none()
+    request = db.session.scalars(BY_PUBLIC_ID, {"public_id": public_id}).one_or_none()
     if request is None:
         raise NotFound("There is no such request.")
     return request

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
 
 from tempadmin.runtime import Runtime
 from tickets.models import LOGIN, AccessRequest
+
+SHOWN = ("public_id", "instance_id", "instance_name", "entry", "duration_seconds")
+"""What the page says of the request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,16 +31,13 @@ class SignInLink:
 
 
 def sign_in_link(
-    request: AccessRequest, issue: Callable[..., str], *, now: datetime, expires_at: datetime, runtime: Runtime
+    request: AccessRequest | Row[Any],
+    issue: Callable[..., str],
+    *,
+    now: datetime,
+    expires_at: datetime,
+    runtime: Runtime,
 ) -> SignInLink:
     """Have a login ticket made in the open transaction by ``tokens.issue`` or ``issue_first``; return what is shown."""
     key = issue(request_id=request.id, purpose=LOGIN, now=now, expires_at=expires_at, runtime=runtime)
-    return SignInLink(
-        public_id=request.public_id,
-        instance_id=request.instance_id,
-        instance_name=request.instance_name,
-        entry=request.entry,
-        duration_seconds=request.duration_seconds,
-        key=key,
-        expires_at=expires_at,
-    )
+    return SignInLink(**{name: getattr(request, name) for name in SHOWN}, key=key, expires_at=expires_at)

@@ -16,16 +16,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from instances.connectors.base import Account, ConnectorError, Entry, Found
 from tempadmin.accounts import sessions
 from tempadmin.accounts.models import ADMINISTRATOR, TEMPORARY, LoginSession, User
-from tempadmin.db import db, in_transaction, lock, run, transaction
+from tempadmin.db import db, in_transaction, run, transaction
 from tempadmin.runtime import current_runtime
 
 BATCH = 50
 
-# Built once: each access ends with these.
+# Built once: each access begins and ends with these.
 _USERS = cast(Table, User.__table__)
 _THESE = _USERS.c.id.in_(bindparam("users", expanding=True))
-_FACTS = _USERS.c.id, _USERS.c.kind, _USERS.c.screen_name, _USERS.c.access_request_id, _USERS.c.instance_id
-LOCK = select(*_FACTS).where(_THESE).order_by(_USERS.c.id).with_for_update()
+_FACTS = "id", "kind", "role", "screen_name", "access_request_id", "instance_id"
+LOCK = select(*(_USERS.c[name] for name in _FACTS)).where(_THESE).order_by(_USERS.c.id).with_for_update()
+MAKE_ADMINISTRATOR = update(_USERS).where(_THESE).values(role=ADMINISTRATOR)
 DISABLE = update(_USERS).where(_THESE).values(active=False)
 DELETE = delete(_USERS).where(_THESE, _USERS.c.kind == TEMPORARY)
 STILL_THERE = select(_USERS.c.id, _USERS.c.screen_name).where(_THESE, _USERS.c.kind == TEMPORARY)
@@ -46,12 +47,13 @@ class LocalConnector:
         As part of the open transaction where there is one: then account and intent stand or fall together.
         """
         with transaction(as_service=True, joins=True):
-            row = lock(User, account.user_id)
+            row = run(LOCK, {"users": [account.user_id]}).one_or_none()
             still_wanted()
             if row is None:
                 raise ConnectorError("the reserved account is gone", permanent=True)
             _refuse_stranger(row, account)
-            row.role = ADMINISTRATOR
+            if row.role != ADMINISTRATOR:
+                run(MAKE_ADMINISTRATOR, {"users": [account.user_id]})
 
     def activate(
         self, account: Account, *, secret: str | None, until: datetime, still_wanted: Callable[[], None]
