@@ -45,12 +45,8 @@ MOVE_HEAD = (
     .where(_HEADS.c.instance_id == bindparam("chain"))
     .values(number=bindparam("last_number"), hash=bindparam("last_hash"))
 )
-ADD_EVENT = insert(_EVENTS).returning(_EVENTS.c.id, _EVENTS.c.hash)
-# With RETURNING, a statement as long as its rows would be made for each batch.
-ADD_EVENTS = insert(_EVENTS).inline()
-LAST_ADDED = select(_EVENTS.c.id, _EVENTS.c.hash).where(
-    _EVENTS.c.instance_id == bindparam("chain"), _EVENTS.c.number == bindparam("last_number")
-)
+ADD_EVENTS = insert(_EVENTS).returning(_EVENTS.c.id, _EVENTS.c.hash)
+ADD_MANY, FEW = insert(_EVENTS).inline(), 10
 _CHAINS = _HEADS.c.instance_id.in_(bindparam("chains", expanding=True))
 PRESENT = select(func.count()).select_from(_HEADS).where(_CHAINS)
 LOCK_PRESENT = select(*_HEADS.columns).where(_CHAINS).order_by(_HEADS.c.instance_id).with_for_update()
@@ -172,13 +168,10 @@ def write_collected(session: Session) -> None:
 
 def _added(connection: Connection, rows: Sequence[dict[str, Any]]) -> tuple[int, str]:
     """Add events; return id and hash of the last one."""
-    if len(rows) == 1:
-        event_id, digest = connection.execute(ADD_EVENT, rows[0]).one()
-    else:
-        connection.execute(ADD_EVENTS, rows)
-        last = {"chain": rows[-1]["instance_id"], "last_number": rows[-1]["number"]}
-        event_id, digest = connection.execute(LAST_ADDED, last).one()
-    return event_id, digest
+    if len(rows) > FEW:  # with RETURNING, a statement as long as they are would be made of them
+        connection.execute(ADD_MANY, rows[:-1])
+        rows = rows[-1:]
+    return max((event_id, digest) for event_id, digest in connection.execute(ADD_EVENTS, rows))
 
 
 def _locked_heads(connection: Connection, chains: Sequence[int]) -> dict[int, tuple[int, str]]:
