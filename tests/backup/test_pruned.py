@@ -81,6 +81,7 @@ def test_p3_a_copy_from_after_a_prune_is_noticed(old: World, take: Take) -> None
     assert watch.look(old.runtime) is not None
 
 
+@pytest.mark.only_sqlite
 @pytest.mark.parametrize("since", [0, 3])
 def test_s51_an_archive_of_a_time_that_was_lost_is_not_gone_on_with(since: int, old: World, take: Take) -> None:
     """The database was restored between the file and the checkpoint: what is there now is not what was archived."""

@@ -69,6 +69,10 @@ TAMPERINGS: dict[str, Callable[[Lines], object]] = {
 }
 
 
+def as_written(line: dict[str, Any]) -> str:
+    return json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
 @pytest.mark.only_sqlite
 def test_s52_an_archive_proves_itself(file: Path) -> None:
     """With the keys of its time, whatever others came since; and without them it proves nothing."""
@@ -79,15 +83,17 @@ def test_s52_an_archive_proves_itself(file: Path) -> None:
 
 
 @pytest.mark.only_sqlite
-@pytest.mark.parametrize("what", TAMPERINGS)
-def test_s52_a_changed_archive_is_found(what: str, file: Path, world: World) -> None:
+def test_s52_a_changed_archive_is_found(file: Path, world: World) -> None:
     """Neither an event nor a row of activity can be changed, taken out or put in."""
-    lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-    TAMPERINGS[what](lines)
-    text = "".join(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n" for line in lines)
-    file.write_text(text, "utf-8")
-    with pytest.raises(Invalid, match="no archive of the record, or it was cut or changed"):
-        archive.read(file, world.runtime.keys)
+    untouched = file.read_text("utf-8")
+    for tamper in TAMPERINGS.values():
+        lines = [json.loads(line) for line in untouched.splitlines()]
+        tamper(lines)
+        file.write_text("".join(map(as_written, lines)), "utf-8")
+        with pytest.raises(Invalid, match="no archive of the record, or it was cut or changed"):
+            archive.read(file, world.runtime.keys)
+    file.write_text("".join(as_written(json.loads(line)) for line in untouched.splitlines()), "utf-8")
+    archive.read(file, world.runtime.keys)
 
 
 @pytest.mark.only_sqlite

@@ -73,6 +73,7 @@ def test_s51_prune_asks_archives_and_says_what_it_did(old: World) -> None:
     assert run(old, "verify-archive", str(file), keys="x" * 32).exit_code == 1
 
 
+@pytest.mark.only_sqlite
 def test_s51_prune_takes_one_instance_alone(old: World) -> None:
     """By its web id; what is no instance is said."""
     prune = ("prune", "--before", BEFORE, "--export", str(file_of(old)), "--yes", "--instance")
@@ -80,6 +81,7 @@ def test_s51_prune_takes_one_instance_alone(old: World) -> None:
     assert "Deleted: 5 events" in run(old, *prune, "birch").stdout
 
 
+@pytest.mark.only_sqlite
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -97,6 +99,7 @@ def test_s51_prune_keeps_a_month_at_least(arguments: list[str], says: str, old: 
     assert (everything(old), file_of(old).exists()) == (before, False)
 
 
+@pytest.mark.only_sqlite
 def test_s51_prune_needs_a_file_of_its_own(old: World) -> None:
     """It replaces none, whatever it is; and without one it does nothing."""
     file, before = file_of(old), everything(old)
@@ -109,6 +112,7 @@ def test_s51_prune_needs_a_file_of_its_own(old: World) -> None:
     assert everything(old) == before
 
 
+@pytest.mark.only_sqlite
 def test_s51_an_archive_of_another_question_is_not_gone_on_with(old: World) -> None:
     """Another day or another instance needs another file."""
     prune = ("prune", "--export", str(file_of(old)), "--yes", "--before")
@@ -117,6 +121,7 @@ def test_s51_an_archive_of_another_question_is_not_gone_on_with(old: World) -> N
         assert "the archive of something else" in run(old, *prune, *other).stderr
 
 
+@pytest.mark.only_sqlite
 @pytest.mark.parametrize(
     "tamper", ["UPDATE audit_events SET details = '{{}}' WHERE {}", "DELETE FROM audit_events WHERE {}"]
 )
@@ -132,6 +137,7 @@ def test_s52_a_record_that_was_tampered_with_is_not_pruned(tamper: str, number: 
     assert [path.name for path in file_of(old).parent.glob("archive*")] == []
 
 
+@pytest.mark.only_sqlite
 def test_s52_an_expected_head_that_was_archived_is_no_cut_tail(old: World) -> None:
     """Of the last one the hash is known and compared; those below it the signed checkpoint speaks for."""
     kept = db.session.execute(text("SELECT number, hash FROM audit_events WHERE instance_id = 2 ORDER BY number")).all()
@@ -152,6 +158,7 @@ STOPS = (
 )
 
 
+@pytest.mark.only_sqlite
 @pytest.mark.parametrize(("point", "time"), STOPS)
 def test_s51_whoever_is_interrupted_goes_on_with_the_same_command(point: str, time: int, old: World) -> None:
     """The record verifies at each step, and doctor finds nothing; in the end everything went exactly once."""
