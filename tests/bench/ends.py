@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import statistics
 import sys
 import tempfile
@@ -61,6 +62,10 @@ def measure(kind: str) -> Figures:
                 threads = [
                     threading.Thread(target=_load, args=(*pages[name], times[name], over_at, stop)) for name in pages
                 ]
+                waits: list[float] = []
+                if kind == "sqlite":
+                    file = Path(folder) / "tempadmin.db"
+                    threads.append(threading.Thread(target=_write, args=(file, waits, over_at, stop)))
                 for thread in threads:
                     thread.start()
                 ended, gone = watcher.until_gone(over_at)
@@ -72,6 +77,9 @@ def measure(kind: str) -> Figures:
         figures[f"10,000 ends: {name} meanwhile, p50 ms"] = statistics.median(spent)
         figures[f"10,000 ends: {name} meanwhile, p99 ms"] = statistics.quantiles(spent, n=100)[98]
         figures[f"10,000 ends: {name} meanwhile, pages"] = float(len(spent))
+    if waits:
+        figures["10,000 ends: a writer's wait for the lock meanwhile, p99 ms"] = statistics.quantiles(waits, n=100)[98]
+        figures["10,000 ends: a writer's wait for the lock meanwhile, longest ms"] = max(waits)
     return figures
 
 
@@ -138,6 +146,26 @@ def _load(client: Client, url: str, spent: list[float], over_at: float, stop: th
         if time.time() >= over_at:
             spent.append((time.perf_counter() - begun) * 1000)
         stop.wait(0.05)
+
+
+def _write(file: Path, waits: list[float], over_at: float, stop: threading.Event) -> None:
+    """Take SQLite's lock for writers again and again: no transaction holds it for longer than the longest wait."""
+    with closing(sqlite3.connect(file, isolation_level=None, timeout=0)) as connection:
+        while not stop.wait(0.02):
+            begun = time.perf_counter()
+            while not _has_begun(connection):
+                stop.wait(0.001)
+            connection.execute("ROLLBACK")
+            if time.time() >= over_at:
+                waits.append((time.perf_counter() - begun) * 1000)
+
+
+def _has_begun(connection: sqlite3.Connection) -> bool:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        return False
+    return True
 
 
 if __name__ == "__main__":
