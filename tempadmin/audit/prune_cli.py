@@ -6,19 +6,20 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from tempadmin.audit import archive, queries
-from tempadmin.audit.archive import Chain, Plan
+from tempadmin.audit import queries
 from tempadmin.audit.log import Actor
-from tempadmin.audit.plan import plan_for
-from tempadmin.audit.prune import Begun, begun_in
-from tempadmin.audit.prune import prune as prune_record
 from tempadmin.cli import with_app
 from tempadmin.errors import NotFound
 from tempadmin.runtime import Runtime
 from tempadmin.web.context import instance_source
+
+if TYPE_CHECKING:
+    from tempadmin.audit.archive import Chain, Plan
+    from tempadmin.audit.prune import Begun
 
 OPERATOR = Actor(id=None, name="operator (command line)", via="command line")
 SHOWN = 20
@@ -49,6 +50,10 @@ def prune(
     Each chain goes on from a signed checkpoint, which audit verify checks. Nothing goes of an access that has not
     ended, nor what follows it in its chain. Killed on the way, the same command goes on where it was.
     """
+    from tempadmin.audit.plan import plan_for  # noqa: PLC0415 - whoever serves pages needs none of it
+    from tempadmin.audit.prune import begun_in  # noqa: PLC0415
+    from tempadmin.audit.prune import prune as prune_record  # noqa: PLC0415
+
     if file is None and not dry_run:
         raise click.UsageError("Name a new file: --export FILE; or look first: --dry-run")
     before, instance_id = before.replace(tzinfo=UTC), None if web_id is None else _instance_of(web_id)
@@ -75,6 +80,8 @@ def prune(
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def verify_archive(runtime: Runtime, file: Path) -> None:
     """Check every line of an archive that audit prune wrote; needs the secret keys, and no database."""
+    from tempadmin.audit import archive  # noqa: PLC0415 - whoever serves pages needs none of it
+
     plan, digest = archive.read(file, runtime.keys)
     _tell_chains(plan.chains)
     click.echo(f"It holds. SHA-256: {digest}")
