@@ -50,7 +50,9 @@ def main() -> None:
     for kind in [] if options.drawn else options.databases.split(","):
         sizes = sorted({*options.sizes, *([MILLION] if kind in options.million.split(",") else [])})
         for axis in options.axes.split(","):
-            figures.setdefault(kind, {}).setdefault(axis, {}).update(_grow(kind, axis, sizes, options.rounds))
+            known = figures.setdefault(kind, {}).setdefault(axis, {})
+            for name, found in _grow(kind, axis, sizes, options.rounds).items():
+                known.setdefault(name, {}).update(found)
             if options.json is not None:
                 options.json.write_text(json.dumps(figures, indent=1))
     if options.write:
