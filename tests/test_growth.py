@@ -27,7 +27,8 @@ LOGARITHMIC = {SQLITE: 600, POSTGRESQL: 60}
 """Steps, rows: what a deeper index, or a page that is fuller than the smallest one, may cost."""
 EXPLAINED = {
     "audit: search": "a part of the record is searched, which the smallest one is not as long as",
-    "list: search, all found": "an index of trigrams finds all of them first",
+    "list: search, all found": "it counts a bounded number of those that fit, to choose its way",
+    "list: search, a whole host": "the end that all hosts share is in every list of trigrams that is compared",
     "job: housekeeping": "it reads the oldest thousand rows of each kind, which the smallest database does not have",
 }
 """What may look at more, and why."""

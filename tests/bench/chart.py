@@ -23,6 +23,7 @@ COLOURS = (
     ("#bc4c00", "#f0883e"),
     ("#57606a", "#8b949e"),
     ("#cf222e", "#ff7b72"),
+    ("#4d6b00", "#a5c34a"),
 )
 STYLE = """
   text { font: 12px system-ui, -apple-system, "Segoe UI", "Liberation Sans", sans-serif; fill: #1f2328 }

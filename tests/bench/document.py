@@ -20,6 +20,7 @@ CYCLE = "grant cycle, all of it"
 SHOWN = {
     "list: first page": "list, first page",
     "list: search, one found": "search in the list",
+    "list: search, a whole host": "search for a whole host",
     "access: page of an old one": "page of an old access",
     "customer: support access": "customer's page",
     "audit": "audit page",

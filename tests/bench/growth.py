@@ -29,7 +29,7 @@ MOST = 1.2
 VERIFIED_UP_TO = 100_000
 """Every event of a chain is verified: minutes for a million requests, and nothing new."""
 NO_PAGES = ("job: ", "metrics", "doctor", "audit verify")
-EXPLAINED = ("audit: search", "list: search, all found")
+EXPLAINED = ("audit: search", "list: search, all found", "list: search, a whole host")
 """Pages that look for a text: docs/performance.md says what they cost."""
 
 

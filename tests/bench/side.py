@@ -164,7 +164,8 @@ class Side:
         db.session.rollback()
         console = {
             "list: first page": "/instances",
-            "list: search, one found": "/instances?q=c57.local",
+            "list: search, one found": "/instances?q=c57.",
+            "list: search, a whole host": "/instances?q=c57.localhost",
             "list: search, all found": "/instances?q=customer",
             "list: by host": "/instances?sort=-host",
             "list: a page far down": self._far_down("/instances", "instances.list_instances name id False", ["4", 0]),
