@@ -58,9 +58,8 @@ def main() -> None:
     if options.write:
         write_growth(figures)
     slower = list(_slower(figures))
-    sys.stdout.write(
-        "".join(f"{line}\n" for line in slower) or f"No page costs {MOST} times what it costs with little.\n"
-    )
+    for line in slower or ["No page costs more than it may, with the most of everything."]:
+        sys.stdout.write(line + "\n")
     sys.exit(1 if slower else 0)
 
 
