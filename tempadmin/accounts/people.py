@@ -24,7 +24,7 @@ def normalised_email(text: str) -> str:
     Invalid
         When it is not an address; the text says why.
     """
-    # A twentieth of what there is to import, for the few requests that add somebody.
+    # A twentieth of what there is to import, for who signs in or is added; all other pages do without.
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
 
     try:
