@@ -18,7 +18,7 @@ LISTED = text("virtual_hostname IS NOT NULL AND archived_at IS NULL")
 def _listed_by(column: str, *searched: str) -> Index:
     """Return the index of the console's list in one of its orders, with all that is searched."""
     name = f"ix_virtual_instances_listed_by_{column}"
-    return Index(name, column, "id", *searched, sqlite_where=LISTED, postgresql_where=LISTED)
+    return Index(name, column, "id", *searched, sqlite_where=LISTED)
 
 
 class VirtualInstance(Base):
@@ -33,7 +33,6 @@ class VirtualInstance(Base):
             "is_default",
             unique=True,
             sqlite_where=text("is_default"),
-            postgresql_where=text("is_default"),
         ),
         _listed_by("name", "web_id", "virtual_hostname"),
         _listed_by("web_id", "name", "virtual_hostname"),

@@ -46,6 +46,5 @@ SEARCHED = "(name || chr(10) || web_id || chr(10) || coalesce(virtual_hostname, 
 POSTGRESQL_INDEX = Index(
     "ix_virtual_instances_search",
     literal_column(SEARCHED).label("searched"),
-    postgresql_using="gin",
-    postgresql_ops={"searched": "gin_trgm_ops"},
+    info={"postgresql": {"using": "gin", "ops": {"searched": "gin_trgm_ops"}}},
 ).ddl_if(dialect="postgresql")

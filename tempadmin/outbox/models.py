@@ -27,7 +27,6 @@ class OutboxMessage(Base):
             "next_attempt_at",
             "created_at",
             sqlite_where=_GIVEN_UP,
-            postgresql_where=_GIVEN_UP,
         ),
         {"sqlite_autoincrement": True},
     )

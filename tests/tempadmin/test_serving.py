@@ -69,6 +69,7 @@ def test_workers_do_without_what_only_commands_or_few_pages_need(world: World) -
     assert {"flask", "sqlalchemy", "tickets"} <= loaded
     assert loaded & COMMANDS == set()
     assert loaded & FEW_PAGES == set()
+    assert "sqlalchemy.dialects.postgresql" not in modules
     assert [name for name in modules if re.match(r"(tempadmin|instances|scheduler|tickets)\..*cli$", name)] == [
         "tempadmin.cli"
     ]
