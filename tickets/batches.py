@@ -21,7 +21,7 @@ its own time, and nobody else can write meanwhile. How few and how many rows one
 
 _turn = Lock()
 
-SHORTEST_SECONDS, ROOM_SECONDS, LONGEST_SECONDS = 0.01, 0.006, 0.5
+SHORTEST_SECONDS, ROOM_SECONDS, LONGEST_SECONDS = 0.01, 0.004, 0.5
 
 
 class Pace:
@@ -58,10 +58,10 @@ class Pace:
 
 @contextmanager
 def leaving_room(*, unless: bool = False) -> Iterator[None]:
-    """Leave others the database, and the interpreter, for a quarter of the time that this took.
+    """Leave others the database, and the interpreter, for a sixth of the time that this took.
 
     Who waits to write looks every few milliseconds (``tempadmin.turns``), so a short room is enough for those who come
-    first; and a job takes four fifths of the time at most, however slow the machine is.
+    first; and a job takes six sevenths of the time at most, however slow the machine is.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def leaving_room(*, unless: bool = False) -> Iterator[None]:
     begun = monotonic()
     yield
     if not unless:
-        Event().wait(min(max((monotonic() - begun) / 4, ROOM_SECONDS), LONGEST_SECONDS))
+        Event().wait(min(max((monotonic() - begun) / 6, ROOM_SECONDS), LONGEST_SECONDS))
 
 
 @contextmanager
