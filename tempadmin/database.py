@@ -20,7 +20,9 @@ class ReadingSession(Session):
 
     def __init__(self, db: SQLAlchemy, **options: Any) -> None:
         super().__init__(db, **options)
-        self._reading = db.engine.execution_options(**READING[db.engine.dialect.name])
+        engine = db.engine
+        reading = READING[engine.dialect.name]
+        self._reading = engine.execution_options(**reading) if reading else engine
 
     def get_bind(self, *_what: Any, bind: Engine | Connection | None = None, **_how: Any) -> Engine | Connection:
         """Return the one database that there is."""
