@@ -30,7 +30,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from tempadmin import failpoints
 from tempadmin.database import Database
 from tempadmin.engine import SNAPSHOT, STOPPED_TOO_LONG, WRITING, insert_for, prepare_postgresql, prepare_sqlite
-from tempadmin.turns import UNTIL, Turns
+from tempadmin.turns import Turns
 
 SERIALIZATION_FAILURE, DEADLOCK, READ_ONLY = "40001", "40P01", "25006"
 BEFORE_COMMIT, AFTER_COMMIT, TURNS = "tempadmin.before_commit", "after_commit", "tempadmin.turns"
@@ -72,6 +72,11 @@ def before_commit(app: Flask) -> list[Callable[[Session], None]]:
     return cast("list[Callable[[Session], None]]", app.extensions[BEFORE_COMMIT])
 
 
+def writers_turns(app: Flask) -> Turns:
+    """Return the queue of who writes next on SQLite."""
+    return cast(Turns, app.extensions[TURNS])
+
+
 @contextmanager
 def transaction(*, as_service: bool = False, joins: bool = False) -> Iterator[Session]:
     """Begin, then commit, or roll back when anything is raised.
@@ -101,22 +106,21 @@ def transaction(*, as_service: bool = False, joins: bool = False) -> Iterator[Se
         return
     session.rollback()
     session.info.clear()
-    session.info.update(in_transaction=True, as_service=as_service)
     dialect = session.get_bind().dialect.name
-    turns = current_app.extensions[TURNS] if dialect == "sqlite" else nullcontext()
-    try:
-        with turns as until:
-            session.connection(execution_options={**WRITING[dialect], UNTIL: until})
+    with writers_turns(current_app) if dialect == "sqlite" else nullcontext({}) as turn:
+        session.info.update(in_transaction=True, as_service=as_service)
+        try:
+            session.connection(execution_options={**WRITING[dialect], **turn})
             reach = failpoints.opened()
             yield session
             for check in before_commit(current_app):
                 check(session)
             reach("before commit")
             session.commit()
-    except BaseException:
-        session.info.clear()  # first: a rollback over a connection that died raises
-        session.rollback()
-        raise
+        except BaseException:
+            session.info.clear()  # first: a rollback over a connection that died raises
+            session.rollback()
+            raise
     afterwards: list[Callable[[], None]] = session.info.pop(AFTER_COMMIT, [])
     session.info.clear()
     reach("committed")

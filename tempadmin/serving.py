@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from tempadmin.accounts.people import carriers_of_reserved_names
 from tempadmin.app import create_app
 from tempadmin.backup import watch
 from tempadmin.cli import data_option, reported, with_app
-from tempadmin.db import db
+from tempadmin.db import db, writers_turns
 from tempadmin.jobs import Stopper, background, before_serving
 from tempadmin.logs import log, only_warnings
 from tempadmin.metrics import workers
@@ -26,7 +25,6 @@ from tempadmin.settings import Settings, SettingsError, load_settings
 from tempadmin.worker import Worker
 
 THREADS = 4
-SWITCH_SECONDS = 0.0005
 
 
 def register(group: click.Group) -> None:
@@ -94,6 +92,7 @@ def serve(settings: Settings, *, host: str, port: int, quietly: bool = False) ->
     log.info(
         "start", base_url=settings.base_url, scheduler=settings.scheduler, cleanup_enabled=settings.cleanup_enabled
     )
+    writers_turns(app).share()
     sharing.settle()
     _Server(app, settings, host=host, port=port).run()
 
@@ -130,8 +129,6 @@ class _Server(BaseApplication):
 
     def _post_fork(self, _server: object, _worker: object) -> None:
         """Start the scheduler's thread in each worker: threads do not survive a fork; the lease decides who leads."""
-        # Whoever writes gives the interpreter away at each statement, and must have it back before everybody waits.
-        sys.setswitchinterval(SWITCH_SECONDS)
         if self._settings.scheduler == "embedded":
             self._stoppers = [start(self._app) for start in background(self._app)]
 
