@@ -1,25 +1,18 @@
-"""Where changes are counted: in a worker's memory, in the PostgreSQL that several machines share, or in their Redis.
-
-Each counts in fixed windows that begin with an address's first change.
-"""
+"""Where Flask-Limiter counts when several machines serve: in the PostgreSQL that they share."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from datetime import datetime
 
-from sqlalchemy import Engine, Text, text
+from limits.storage import Storage
+from sqlalchemy import Connection, Engine, Text, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tempadmin.clock import steady_seconds
 from tempadmin.db import Base
 from tempadmin.moments import UtcDateTime
 
-WINDOW_SECONDS = 60
-REDIS_SECONDS = 1
-"""A Redis that does not answer is not waited for longer."""
+SCHEME = "tempadmin"
 
 # One statement, one round trip. No request waits for a disk here: a crash may forget the last counts, and no more.
 _COUNT = text("""
@@ -31,6 +24,10 @@ _COUNT = text("""
         expires_at = CASE WHEN present.expires_at > statement_timestamp()
             THEN present.expires_at ELSE excluded.expires_at END
     RETURNING count""")
+_COUNTED = text("SELECT count FROM limit_counters WHERE key = :key AND expires_at > statement_timestamp()")
+_EXPIRY = text("SELECT extract(epoch FROM expires_at) FROM limit_counters WHERE key = :key")
+_FORGET = text("DELETE FROM limit_counters WHERE key = :key")
+_FORGET_ALL = text("DELETE FROM limit_counters")
 
 
 class LimitCounter(Base):
@@ -43,30 +40,8 @@ class LimitCounter(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class InMemory:
-    """Counts for one worker, by a clock of seconds that nobody sets."""
-
-    def __init__(self, seconds: Callable[[], float] = steady_seconds) -> None:
-        self._seconds, self._lock = seconds, threading.Lock()
-        self._counts: dict[str, tuple[float, int]] = {}
-        self._tidy_at = 0.0
-
-    def count(self, key: str, amount: int = 1) -> int:
-        """Count so many; return what was counted in the present window."""
-        now = self._seconds()
-        with self._lock:
-            if now >= self._tidy_at:  # or it would remember every address that ever came
-                self._counts = {one: kept for one, kept in self._counts.items() if kept[0] > now}
-                self._tidy_at = now + WINDOW_SECONDS
-            ends_at, before = self._counts.get(key, (0.0, 0))
-            if ends_at <= now:
-                ends_at, before = now + WINDOW_SECONDS, 0
-            self._counts[key] = ends_at, before + amount
-            return before + amount
-
-
-class InDatabase:
-    """Counts by PostgreSQL's clock, each count a short transaction of its own.
+class DatabaseStorage(Storage):
+    """Fixed windows, counted by the database's clock, each count a short transaction of its own.
 
     Parameters
     ----------
@@ -74,36 +49,49 @@ class InDatabase:
         The application's own; a connection is borrowed for one statement.
     """
 
-    away = SQLAlchemyError
+    STORAGE_SCHEME = [SCHEME]  # noqa: RUF012 - the base class's word for it
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, uri: str | None = None, *, engine: Engine) -> None:
+        super().__init__(uri)
         self._engine = engine
 
-    def count(self, key: str, amount: int = 1) -> int:
-        """Count so many; return what was counted in the present window."""
-        given = {"key": key, "seconds": WINDOW_SECONDS, "amount": amount}
-        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            return int(connection.execute(_COUNT, given).scalar_one())
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        """What goes wrong when the database is away; Flask-Limiter then counts in memory for a while."""
+        return SQLAlchemyError
 
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        """Count, in a new window of ``expiry`` seconds when the last one is over; return what was counted in it."""
+        with self._connection() as connection:
+            return int(connection.execute(_COUNT, {"key": key, "seconds": expiry, "amount": amount}).scalar_one())
 
-class InRedis:
-    """Counts in Redis, which forgets a window by itself."""
+    def get(self, key: str) -> int:
+        """Return what was counted in the present window."""
+        with self._connection() as connection:
+            return int(connection.scalar(_COUNTED, {"key": key}) or 0)
 
-    def __init__(self, url: str) -> None:
-        # An installation without `rate_limit_url` may lack it.
-        from redis import Redis, RedisError  # noqa: PLC0415
-        from redis.backoff import NoBackoff  # noqa: PLC0415
-        from redis.retry import Retry  # noqa: PLC0415
+    def get_expiry(self, key: str) -> float:
+        """Return when the window ends, in seconds since 1970."""
+        with self._connection() as connection:
+            return float(connection.scalar(_EXPIRY, {"key": key}) or 0)
 
-        self.away = RedisError
-        self._redis = Redis.from_url(
-            url, socket_connect_timeout=REDIS_SECONDS, socket_timeout=REDIS_SECONDS, retry=Retry(NoBackoff(), 0)
-        )
+    def check(self) -> bool:
+        """Tell whether the database can be asked again."""
+        try:
+            self.get("")
+        except SQLAlchemyError:
+            return False
+        return True
 
-    def count(self, key: str, amount: int = 1) -> int:
-        """Count so many; return what was counted in the present window."""
-        name = f"tempadmin/changes/{key}"
-        with self._redis.pipeline(transaction=True) as both:
-            both.set(name, 0, ex=WINDOW_SECONDS, nx=True)
-            both.incrby(name, amount)
-            return int(both.execute()[1])
+    def reset(self) -> int | None:
+        """Forget everything."""
+        with self._connection() as connection:
+            return connection.execute(_FORGET_ALL).rowcount
+
+    def clear(self, key: str) -> None:
+        """Forget one count."""
+        with self._connection() as connection:
+            connection.execute(_FORGET, {"key": key})
+
+    def _connection(self) -> Connection:
+        return self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")

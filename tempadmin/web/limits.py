@@ -8,71 +8,46 @@ each worker counts for itself meanwhile. Guessing is stopped elsewhere, in the d
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
-import structlog
 from flask import Flask, request
-from werkzeug.exceptions import TooManyRequests
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
 
-from tempadmin.clock import steady_seconds
 from tempadmin.db import db
 from tempadmin.runtime import Runtime
-from tempadmin.web.limit_storage import InDatabase, InMemory, InRedis
+from tempadmin.web.limit_storage import SCHEME
 
-EXTENSION = "tempadmin.ceiling"
-MOST_CHANGES = 600
-"""For each address, in each window of a minute."""
-
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-
-log = structlog.get_logger()
-
-
-class Ceiling:
-    """Counts for all machines where it can, else for this worker.
-
-    Parameters
-    ----------
-    shared
-        What counts for all, if anything does.
-    pause
-        For how many seconds it is left alone after it failed: counting is not worth anybody's time.
-    """
-
-    def __init__(self, shared: InDatabase | InRedis | None, *, pause: float = 5.0) -> None:
-        self.pause, self._shared, self._own = pause, shared, InMemory()
-        self._asked_again_at = 0.0
-
-    def count(self, address: str, amount: int = 1) -> int:
-        """Count so many changes; return how many this window has seen."""
-        if self._shared is not None and steady_seconds() >= self._asked_again_at:
-            try:
-                return self._shared.count(address, amount)
-            except self._shared.away as error:
-                self._asked_again_at = steady_seconds() + self.pause
-                log.warning("ceiling.counted_by_each_worker", error=type(error).__name__)
-        return self._own.count(address, amount)
+EXTENSION = "tempadmin.limiter"
+CHANGES_PER_ADDRESS = "600 per minute"
+REDIS_SECONDS = 1
+"""A Redis that does not answer is not waited for longer: counting is not worth anybody's time."""
 
 
 def init_app(app: Flask, runtime: Runtime) -> None:
-    """Count before the guard looks: a form that fails the CSRF check counts too."""
-    if not runtime.settings.rate_limits:
-        return
-    app.extensions[EXTENSION] = counting = Ceiling(_shared(app, runtime))
-
-    @app.before_request
-    def _refuse_a_flood() -> None:
-        if request.method not in SAFE and counting.count(request.remote_addr or "") > MOST_CHANGES:
-            raise TooManyRequests
-
-
-def ceiling(app: Flask) -> Ceiling:
-    """Return what counts the changes of an application whose ``rate_limits`` are on."""
-    return cast(Ceiling, app.extensions[EXTENSION])
+    """Count before the guard looks: a form that fails the CSRF check counts too (measured: route limits do not)."""
+    app.config["RATELIMIT_ENABLED"] = runtime.settings.rate_limits
+    uri, options = _storage(app, runtime)
+    app.extensions[EXTENSION] = Limiter(
+        get_remote_address,
+        app=app,
+        application_limits=[CHANGES_PER_ADDRESS],
+        application_limits_exempt_when=lambda: request.method in {"GET", "HEAD", "OPTIONS"},
+        storage_uri=uri,
+        storage_options=options,
+        in_memory_fallback_enabled=True,
+    )
 
 
-def _shared(app: Flask, runtime: Runtime) -> InDatabase | InRedis | None:
-    if runtime.settings.rate_limit_url is not None:
-        return InRedis(runtime.settings.rate_limit_url)
+def limiter(app: Flask) -> Limiter:
+    """Return what counts the changes of an application."""
+    return cast(Limiter, app.extensions[EXTENSION])
+
+
+def _storage(app: Flask, runtime: Runtime) -> tuple[str, dict[str, Any]]:
+    url = runtime.settings.rate_limit_url
+    if url is not None:
+        return url, {"socket_connect_timeout": REDIS_SECONDS, "socket_timeout": REDIS_SECONDS, "key_prefix": SCHEME}
     with app.app_context():
-        return InDatabase(db.engine) if db.engine.dialect.name == "postgresql" else None
+        shared = db.engine.dialect.name == "postgresql"
+        return (f"{SCHEME}://", {"engine": db.engine}) if shared else ("memory://", {})

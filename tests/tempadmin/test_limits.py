@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -11,18 +12,21 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from limits import parse
 from sqlalchemy import text
 
 from tempadmin.accounts import housekeeping
 from tempadmin.db import db, transaction
 from tempadmin.web import limits
-from tempadmin.web.limit_storage import WINDOW_SECONDS, InDatabase, InMemory, LimitCounter
+from tempadmin.web.limit_storage import DatabaseStorage, LimitCounter
 from tests.bench.client import Client
 from tests.conftest import Build
 from tests.programs import needed
 from tests.scheduler.world import wait_for
 from tests.tickets.servers import PROGRAM, START_SECONDS, Server
 from tests.world import World
+
+CEILING = parse(limits.CHANGES_PER_ADDRESS)
 
 
 def post(port: int) -> int:
@@ -74,7 +78,7 @@ def test_two_processes_on_one_postgresql_count_together(tmp_path: Path, database
             wait_for(lambda: probe.connect_ex(("127.0.0.1", port)) == 0, seconds=START_SECONDS)
         assert post(server.port) == 403
         with server.engine.begin() as connection:
-            connection.execute(text("UPDATE limit_counters SET count = :nearly"), {"nearly": limits.MOST_CHANGES - 2})
+            connection.execute(text("UPDATE limit_counters SET count = :nearly"), {"nearly": CEILING.amount - 2})
         assert [post(one) for one in (port, server.port, port, server.port)] == [403, 403, 429, 429]
     finally:
         other.terminate()
@@ -85,48 +89,37 @@ def test_two_processes_on_one_postgresql_count_together(tmp_path: Path, database
 @pytest.mark.only_postgresql
 def test_many_who_count_at_once_lose_no_count(world: World) -> None:
     """Eight threads, twenty-five each; a window that is over counts for nothing, and another begins."""
-    storage = InDatabase(db.engine)
+    storage = DatabaseStorage(engine=db.engine)
     with ThreadPoolExecutor(8) as pool:
-        counted = list(pool.map(lambda _: storage.count("one"), range(200)))
+        counted = list(pool.map(lambda _: storage.incr("one", 60), range(200)))
     assert sorted(counted) == list(range(1, 201))
+    assert storage.get("one") == 200
     with db.engine.begin() as connection:
         connection.execute(text("UPDATE limit_counters SET expires_at = expires_at - interval '60 s'"))
-    assert (storage.count("one"), storage.count("one", 5), storage.count("another")) == (1, 6, 1)
-
-
-@pytest.mark.only_sqlite
-def test_a_worker_loses_no_count_and_begins_anew_when_a_window_is_over() -> None:
-    """Eight threads in one memory; addresses that came once are forgotten."""
-    seconds = 1000.0
-    storage = InMemory(lambda: seconds)
-    with ThreadPoolExecutor(8) as pool:
-        counted = list(pool.map(lambda _: storage.count("one"), range(200)))
-    assert sorted(counted) == list(range(1, 201))
-    seconds += WINDOW_SECONDS - 1
-    assert (storage.count("one"), storage.count("another")) == (201, 1)
-    seconds += 1
-    assert storage.count("one", 5) == 5
-    assert storage._counts.keys() == {"one", "another"}
-    seconds += WINDOW_SECONDS - 1
-    assert (storage.count("one"), storage.count("another")) == (6, 1)
-    seconds += WINDOW_SECONDS
-    assert storage.count("one") == 1
-    assert storage._counts.keys() == {"one"}
+    assert (storage.get("one"), storage.incr("one", 60), storage.incr("one", 60)) == (0, 1, 2)
+    assert storage.incr("another", 60) == 1
+    storage.clear("one")
+    assert (storage.get("one"), storage.get("another")) == (0, 1)
+    storage.reset()
+    assert storage.get("another") == 0
 
 
 @pytest.mark.only_postgresql
 def test_without_its_table_changes_are_counted_in_memory(world: World) -> None:
     """Whatever goes wrong with counting, nobody's form fails for it; and it is counted there again afterwards."""
+    counting = limits.limiter(world.app)
+    assert isinstance(counting.storage, DatabaseStorage)
     with db.engine.begin() as connection:
         connection.execute(text("ALTER TABLE limit_counters RENAME TO away"))
-    limits.ceiling(world.app).pause = 0.1
+    assert not counting.storage.check()
     assert status(world) == 403
-    limits.ceiling(world.app).count("127.0.0.1", limits.MOST_CHANGES)
+    assert counting.limiter.storage is not counting.storage
+    counting.limiter.hit(CEILING, "127.0.0.1", "global", cost=CEILING.amount)
     assert status(world) == 429
     with db.engine.begin() as connection:
         connection.execute(text("ALTER TABLE away RENAME TO limit_counters"))
     wait_for(lambda: status(world) == 403)
-    assert db.session.query(LimitCounter).one().count >= 1
+    assert counting.limiter.storage is counting.storage
 
 
 @pytest.mark.only_postgresql
@@ -148,20 +141,17 @@ def test_with_a_rate_limit_url_redis_counts_and_may_be_away(build: Build, tmp_pa
     with redis_server(tmp_path, port):
         one = build("one", rate_limit_url=url)
         assert status(one) == 403
-        limits.ceiling(one.app).count("127.0.0.1", limits.MOST_CHANGES - 2)
+        limits.limiter(one.app).limiter.hit(CEILING, "127.0.0.1", "global", cost=CEILING.amount - 2)
         other = build("other", rate_limit_url=url)
         assert [status(other), status(other), status(one)] == [403, 429, 429]
-    for world in (one, other):
-        limits.ceiling(world.app).pause = 0.1
     assert [status(other), status(one)] == [403, 403]
-    with redis_server(tmp_path, port):  # it begins with nothing, so whoever counts there again is heard by the other
-        wait_for(lambda: limits.ceiling(one.app).count("127.0.0.2", limits.MOST_CHANGES) == limits.MOST_CHANGES)
-        wait_for(lambda: limits.ceiling(other.app).count("127.0.0.2") > limits.MOST_CHANGES)
+    with redis_server(tmp_path, port):
+        limits.limiter(one.app).storage.reset()
+        wait_for(lambda: status(one) == 403 and limits.limiter(one.app).limiter.storage is not None)
 
 
 @pytest.mark.only_sqlite
 def test_one_machine_counts_in_memory(world: World) -> None:
     """SQLite's writer's lock is not for counting."""
-    limits.ceiling(world.app).count("127.0.0.1", limits.MOST_CHANGES - 1)
-    assert [status(world), status(world)] == [403, 429]
-    assert db.session.query(LimitCounter).count() == 0
+    assert type(limits.limiter(world.app).storage).__name__ == "MemoryStorage"
+    assert json.dumps(world.runtime.settings.rate_limit_url) == "null"

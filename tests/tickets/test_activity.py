@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from limits import parse
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import MethodNotAllowed
 
@@ -19,6 +20,7 @@ from tests.tickets.watched import BOSS, MIA, Row, all_rows, both_kinds, enter, p
 from tests.world import CONSOLE, World
 from tickets.models import TEMPORARY_ADMIN
 
+CEILING = parse(limits.CHANGES_PER_ADDRESS)
 FAILURES: dict[str, Callable[[], BaseException]] = {
     "lookup": lambda: LookupError("the view broke"),
     "away": lambda: OperationalError("SELECT 1", {}, Exception("the server closed the connection")),
@@ -96,7 +98,7 @@ def test_s53_what_the_ceiling_on_changes_refuses_is_written(world: World) -> Non
     inside = enter(world, TEMPORARY_ADMIN)
     stranger = world.browser("http://nowhere.localhost:8000")
     stranger.post("/login")
-    limits.ceiling(world.app).count("127.0.0.1", limits.MOST_CHANGES)
+    limits.limiter(world.app).limiter.hit(CEILING, "127.0.0.1", "global", cost=CEILING.amount)
     inside.ada.get(ACME + "/users/invite")
     before = all_rows()
     forged = thief(world, "support.not-a-session")
