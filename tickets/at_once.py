@@ -2,7 +2,7 @@
 
 A directory elsewhere has its intent committed before it is called, for what it does stands whatever becomes of us
 (``provision``). What the embedded one does is undone with our transaction: there is no moment between intent and
-outcome at which anybody could die, or end the request (docs/decisions/0013-account-and-request-at-once.md).
+outcome at which anybody could die, or end the request (docs/decisions/0012-account-and-request-at-once.md).
 """
 
 from __future__ import annotations
