@@ -35,6 +35,21 @@ def test_a_turn_that_ended_in_an_error_is_over() -> None:
         pass
 
 
+def test_whoever_waits_is_told_when_the_worker_beside_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And looks no earlier: looking often costs what it gains."""
+    monkeypatch.setattr("tempadmin.turns.HEARD_PAUSE", 600.0)
+    turns = Turns()
+    turns.share()
+    waiting = threading.Thread(target=turns.wait, args=(0.001,), daemon=True)
+    waiting.start()
+    waiting.join(0.2)
+    assert waiting.is_alive()
+    with turns:
+        pass
+    waiting.join(10)
+    assert not waiting.is_alive()
+
+
 @pytest.mark.only_sqlite
 def test_a_lock_that_another_process_gives_back_is_found_at_once(world: World) -> None:
     """SQLite would sleep up to 100 ms between two looks; and a transaction that waited is as good as any."""
