@@ -161,7 +161,9 @@ def _table(figures: dict[str, Figures]) -> str:
         rows.append("".join([f"{step:<26}", *(f"{'-' if cell is None else f'{cell:.4g}':>11}" for cell in cells)]))
     rows += ["", "".join([f"{'':<46}", *(f"{kind:>12}" for kind in kinds)])]
     others = [name for name in figures[kinds[0]] if not name.endswith(columns)]
-    rows += ["".join([f"{name:<46}", *(f"{figures[kind][name]:>12.2f}" for kind in kinds)]) for name in others]
+    for name in others:  # some figures one database alone has
+        cells = [figures[kind].get(name) for kind in kinds]
+        rows.append("".join([f"{name:<46}", *(f"{'-' if cell is None else f'{cell:.2f}':>12}" for cell in cells)]))
     return "\n".join(rows) + "\n"
 
 
