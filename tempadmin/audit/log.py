@@ -78,7 +78,7 @@ class _Entry:
 
 
 @dataclass(kw_only=True)
-class _Link:
+class NewLink:
     """An event on its way into the table, as the chain covers it."""
 
     instance_id: int
@@ -146,7 +146,7 @@ def write_collected(session: Session) -> None:
     rows: list[dict[str, Any]] = []
     for entry in sorted(entries, key=lambda one: one.instance_id):
         number, hash_before = heads[entry.instance_id]
-        link = _Link(
+        link = NewLink(
             instance_id=entry.instance_id,
             number=number + 1,
             occurred_at=entry.at,

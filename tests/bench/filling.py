@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from itertools import islice
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, DateTime, Table, bindparam, func, insert, sel
 from instances.models import VirtualInstance
 from tempadmin.accounts.models import LoginSession, User
 from tempadmin.audit.chain import GENESIS, seal
+from tempadmin.audit.log import NewLink
 from tempadmin.audit.models import AuditEvent, AuditHead
 from tempadmin.db import Base, db
 from tempadmin.outbox.models import OutboxMessage
@@ -43,22 +44,6 @@ _MOVE_HEAD = (
     .values(number=bindparam("last_number"), hash=bindparam("last_hash"))
 )
 Copy = tuple[type[Base], str, dict[str, str]]
-
-
-@dataclass(kw_only=True)
-class Link:
-    """An event on its way into its chain."""
-
-    instance_id: int
-    number: int
-    occurred_at: datetime
-    event: str
-    actor_id: int | None
-    actor_name: str
-    request_id: int | None
-    details: str
-    previous_hash: str
-    hash: str
 
 
 def instances(first: int, last: int) -> None:
@@ -151,7 +136,7 @@ def record(first: int, last: int, *, like: int) -> None:
     )
 
 
-def chained(links: Iterable[Link]) -> None:
+def chained(links: Iterable[NewLink]) -> None:
     """Put events at the end of their chains, in the order given."""
     keys, coming = current_runtime().keys, iter(links)
     known = {chain: (number, digest) for chain, number, digest in db.session.execute(select(*_HEADS.columns))}
@@ -173,9 +158,9 @@ def chained(links: Iterable[Link]) -> None:
         connection.commit()
 
 
-def _events(which: Any) -> list[Link]:
+def _events(which: Any) -> list[NewLink]:
     rows = db.session.execute(select(_EVENTS).where(which).order_by(_EVENTS.c.id)).mappings().all()
-    return [Link(**{name: value for name, value in row.items() if name != "id"}) for row in rows]
+    return [NewLink(**{name: value for name, value in row.items() if name != "id"}) for row in rows]
 
 
 def _copy(connection: Connection, copy: Copy, first: int, last: int) -> None:
